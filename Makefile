@@ -1,0 +1,59 @@
+# The handful of commands there are. Each sets up what it needs; only Python 3.11 or newer has to be there.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+TESTS ?= tests
+
+.PHONY: help demo test lint types docs docs-check bench build lock format clean
+
+help: ## Show these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/ready ## Serve the hub with a real PostgreSQL full of sample data
+	@exec $(BIN)/pegboard demo
+
+test: $(VENV)/ready ## Run all tests, real databases and clients included
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/ready ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/ready ## Put style and formatting right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/ready ## Check types, strictly
+	$(BIN)/pyright
+
+docs: $(VENV)/ready ## Write the generated pages anew
+	$(BIN)/python -m pegboard.cli.reference docs
+
+docs-check: docs ## Fail when a generated page is stale
+	git diff --exit-code -- docs
+
+bench: $(VENV)/ready ## Measure against the bare SDK server and FastMCP
+	$(BIN)/python -m bench
+
+build: $(VENV)/ready ## Build every package's wheel into dist/
+	$(UV) build -q --all-packages --wheel --out-dir dist
+
+lock: ## Resolve all dependencies anew and write requirements.lock
+	$(UV) lock --upgrade
+	$(UV) export -q --all-groups --no-header --no-hashes --no-annotate -o requirements.lock
+
+clean: ## Remove what the commands above made
+	rm -rf $(VENV) .uv dist
+
+$(VENV)/ready: requirements.lock pyproject.toml hub/pyproject.toml plugins/postgres/pyproject.toml examples/weather/pyproject.toml
+	@test -x "$(UV)" || $(MAKE) --no-print-directory .uv/bin/uv
+	@echo "setting up $(VENV) (first time only)"
+	@test -d $(VENV) || $(UV) venv -q --python $(PYTHON) $(VENV)
+	@$(UV) pip sync -q --python $(BIN)/python requirements.lock
+	@touch $@
+
+.uv/bin/uv:
+	@echo "setting up uv in .uv (first time only)"
+	@$(PYTHON) -m venv .uv && .uv/bin/pip install -q uv

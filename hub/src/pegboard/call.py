@@ -1,0 +1,101 @@
+"""What one tool call may use."""
+
+import logging
+from collections.abc import Hashable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+
+from pegboard.errors import ToolError
+from pegboard.plugin import PluginSettings
+from pegboard.pools import PoolKind, Pools
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+
+S = TypeVar("S", bound=PluginSettings)
+P = TypeVar("P")
+
+
+class NeedsConfirmation(Exception):  # noqa: N818 # not an error: the way a stateless call asks its client back
+    """The client has to ask its user and call again (2026-07-28, "Multi Round-Trip Requests")."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(eq=False)
+class Call(Generic[S]):
+    """One tool call: its settings, its way to pools, progress and the user. Live until the tool returns."""
+
+    settings: S
+    """The settings of the tool's plugin, for the environment of this call."""
+    plugin: str
+    tool: str
+    endpoint: str
+    deadline: float
+    """When the call is cancelled, on the clock of `anyio.current_time()`."""
+    pools: Pools = field(repr=False)
+    request: "ServerRequestContext[Any, Any] | None" = field(default=None, repr=False)
+    environment: str = "default"
+    principal: str | None = None
+    """Who calls: the id of the key or token, or `None` where the hub asks for none."""
+    answers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+    async def pool(self, kind: PoolKind[P], target: Hashable) -> P:
+        """The shared pool of `kind` for `target`, opened now if nobody has yet.
+
+        Raises `PoolError` if it cannot be had; uncaught it reaches the client as a clear error. Do not close it.
+        """
+        return await self.pools.get(kind, target)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self.deadline - anyio.current_time())
+
+    @cached_property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that names the plugin and the tool. Write no values a user typed at INFO or above."""
+        logger = logging.getLogger(f"pegboard.plugins.{self.plugin}")
+        return _CallLogger(logger, {"plugin": self.plugin, "tool": self.tool})
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell the client how far the call is; nothing is sent to one that did not ask. `progress` must grow."""
+        if self.request is not None:
+            await self.request.session.report_progress(progress, total, message)
+
+    async def confirm(self, message: str) -> None:
+        """Ask the user to agree, and return only if they do.
+
+        The client asks by elicitation. On the stateless protocol (2026-07-28) the tool is run once more from its
+        start when the user has agreed, so confirm before the first effect. Raises `ToolError` when the user refuses,
+        does not answer within the call's time, or the client cannot ask. Call it at most once per call.
+        """
+        request = self.request
+        capabilities = request.session.client_capabilities if request is not None else None
+        if request is None or capabilities is None or capabilities.elicitation is None:
+            raise ToolError(
+                f"{self.tool} needs the user's confirmation and this client cannot ask for it (elicitation)"
+            )
+        answer = self.answers.get("confirm")
+        if answer is None:
+            if not request.session.can_send_request:
+                raise NeedsConfirmation(message)
+            answer = await request.session.elicit_form(
+                message, {"type": "object", "properties": {}}, related_request_id=request.request_id
+            )
+        if getattr(answer, "action", None) != "accept":
+            raise ToolError(f"the user did not confirm {self.tool}; nothing was done")
+
+
+class _CallLogger(logging.LoggerAdapter[logging.Logger]):
+    """Puts plugin and tool before the message and on the record."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        extra = dict(self.extra or {})
+        kwargs["extra"] = {**extra, **(kwargs.get("extra") or {})}
+        return f"{extra['tool']}: {msg}", kwargs

@@ -1,0 +1,34 @@
+"""The errors pegboard raises on purpose.
+
+    PegboardError          somebody can act on it: the message says what, where and how
+    |- ConfigError         a setting, the file or the environment is wrong
+    |- PluginError         a plugin did not make it through a phase of loading
+    |- PoolError           a pool could not be opened or is not usable now
+    `- ToolError           one tool call failed in an expected way; the client reads the message
+
+Everything else that is raised is a crash: the hub logs it with a reference and hides its text from clients.
+"""
+
+
+class PegboardError(Exception):
+    """Something the reader of the message can put right."""
+
+
+class ConfigError(PegboardError):
+    """The configuration is wrong; the message names the key, its source and the remedy, never a value."""
+
+
+class PluginError(PegboardError):
+    """A plugin failed while it was loaded; the message carries the remedy, the loader adds phase and owner."""
+
+
+class PoolError(PegboardError):
+    """A pool cannot be had at this moment; other pools and plugins are not affected."""
+
+
+class ToolError(PegboardError):
+    """Raise it from a tool when the caller can do something about the failure.
+
+    The message reaches the client as the result of the call with `isError` set, so write one sentence that names
+    the thing and the remedy: `ToolError("No template named 'deploy'; awx_list_job_templates lists them.")`.
+    """

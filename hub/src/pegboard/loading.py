@@ -1,0 +1,264 @@
+"""Loading: from entry points to plugins, or to a reason why not. The only importer of plugins."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, TypeVar
+
+import anyio
+import pluggy
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pegboard import hookspecs
+from pegboard.errors import ConfigError, PluginError
+from pegboard.hookspecs import ENTRY_POINT_GROUP
+from pegboard.plugin import Plugin, PluginSettings
+from pegboard.settings import HubSettings, validate, variables_of
+from pegboard.tools import SYNC_THREADS, BoundTool
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Phase = Literal["found", "trusted", "imported", "declared", "configured", "opened"]
+
+OWN_DISTRIBUTIONS = frozenset({"pegboard", "pegboard-awx", "pegboard-postgres", "pegboard-qdrant", "pegboard-neo4j"})
+"""Distributions that need no line in `[trust]`: this project's own, by exact name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Where a plugin comes from: its entry point's name, its distribution and the version of that."""
+
+    name: str
+    distribution: str
+    version: str
+
+    @classmethod
+    def of(cls, entry_point: EntryPoint) -> "Owner":
+        dist = entry_point.dist
+        return cls(entry_point.name, canonicalize_name(dist.name) if dist else "unknown", dist.version if dist else "0")
+
+    def __str__(self) -> str:
+        return f"{self.name!r} of {self.distribution} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A plugin that did not get through a phase of loading, and why."""
+
+    owner: Owner
+    phase: Phase
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """The phase it did not get through, and the reason with its remedy."""
+        return f"not {self.phase}: {self.reason}"
+
+    def __str__(self) -> str:
+        return f"plugin {self.owner} is not served: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plugin that is ready to be opened: what it declared, its settings, and its tools in canonical order."""
+
+    owner: Owner
+    plugin: Plugin
+    settings: PluginSettings
+    tools: tuple[BoundTool, ...]
+    implementation: Any = field(repr=False)
+    hooks: Mapping[str, Callable[..., Any]] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.plugin.name
+
+    def tool_names(self, group: str) -> list[str]:
+        """The names of a group's tools, in the order of the group."""
+        functions = next(g.tools for g in self.plugin.groups if g.name == group)
+        return [self.plugin.tool_name(function) for function in functions]
+
+
+class _Failed(Exception):  # noqa: N818 # carries a phase and a reason to the one place that catches it
+    def __init__(self, phase: Phase, reason: str) -> None:
+        super().__init__(reason)
+        self.phase: Phase = phase
+        self.reason = reason
+
+
+class Loader:
+    """Loads every plugin there is, each on its own: what fails is quarantined, and the next one is tried.
+
+    Every hub has a loader of its own, so that two hubs in a process share no plugin state.
+    """
+
+    def __init__(self, settings: HubSettings, environ: Mapping[str, str] = os.environ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._registry = pluggy.PluginManager("pegboard")
+        self._registry.add_hookspecs(hookspecs)
+        self._owners: dict[str, Owner] = {}
+        self._tool_owners: dict[str, Owner] = {}
+
+    def load(self, found: Iterable[EntryPoint] | None = None) -> list[Loaded | Quarantined]:
+        """Load `found`, or all entry points that are installed, in name order.
+
+        Of two plugins with one name this project's own is served, else the first by distribution name. Imports run
+        in a thread with a time limit; one that hangs is left behind there.
+        """
+        points = entry_points(group=ENTRY_POINT_GROUP) if found is None else found
+        order = sorted(points, key=lambda point: (point.name, _is_foreign(point), Owner.of(point).distribution))
+        return [self._load_one(point) for point in order]
+
+    def _load_one(self, point: EntryPoint) -> Loaded | Quarantined:
+        owner = Owner.of(point)
+        try:
+            self._check_unique(owner)
+            check_trust(owner, self._settings.trust.allow)
+            implementation = self._import(point)
+            hooks = self._register(owner, implementation)
+            plugin = self._declare(owner, hooks)
+            settings = self._configure(plugin)
+            tools = self._bind(owner, plugin, settings)
+        except _Failed as failure:
+            return Quarantined(owner, failure.phase, failure.reason)
+        self._owners[owner.name] = owner
+        self._tool_owners.update(dict.fromkeys((tool.name for tool in tools), owner))
+        return Loaded(owner, plugin, settings, tools, implementation, hooks)
+
+    def _check_unique(self, owner: Owner) -> None:
+        other = self._owners.get(owner.name)
+        if other is not None:
+            raise _Failed("found", f"the name belongs to {other} already; uninstall one of the two")
+
+    def _import(self, point: EntryPoint) -> Any:
+        loaded = _in_time("imported", "the import", self._settings.loading.timeout, point.load)
+        return _guarded("imported", loaded) if isinstance(loaded, type) else loaded
+
+    def _register(self, owner: Owner, implementation: Any) -> dict[str, Callable[..., Any]]:
+        try:
+            self._registry.register(implementation, name=f"{owner.name}-{owner.distribution}")
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise _Failed("declared", f"its hooks do not fit pegboard's: {error}") from error
+        hooks = {caller.name: _hook_of(caller, implementation) for caller in self._callers(implementation)}
+        if "hub_plugin" not in hooks:
+            raise _Failed("declared", "it has no hub_plugin(); write one and mark it with @hookimpl")
+        return hooks
+
+    def _callers(self, implementation: Any) -> list[pluggy.HookCaller]:
+        callers = self._registry.get_hookcallers(implementation) or []
+        unknown = [caller.name for caller in callers if not caller.has_spec()]
+        if unknown:
+            raise _Failed("declared", f"pegboard has no hook {unknown[0]!r}; see pegboard.hookspecs")
+        return callers
+
+    def _declare(self, owner: Owner, hooks: Mapping[str, Callable[..., Any]]) -> Plugin:
+        plugin = _in_time("declared", "hub_plugin()", self._settings.loading.timeout, hooks["hub_plugin"])
+        if not isinstance(plugin, Plugin):
+            raise _Failed("declared", f"hub_plugin() returned {type(plugin).__name__}, not a Plugin")
+        if plugin.name != owner.name:
+            raise _Failed("declared", f"its entry point is called {owner.name!r} and its plugin {plugin.name!r}")
+        return plugin
+
+    def _configure(self, plugin: Plugin) -> PluginSettings:
+        section = f"[plugins.{plugin.name}]"
+        table = self._settings.plugins.get(plugin.name, {})
+        try:
+            given = {**table, **variables_of(plugin.name, plugin.settings, self._environ)}
+            return validate(plugin.settings, given, section, lambda loc: _line_to_write(plugin.name, loc, given))
+        except ConfigError as error:
+            raise _Failed("configured", str(error)) from error
+
+    def _bind(self, owner: Owner, plugin: Plugin, settings: PluginSettings) -> tuple[BoundTool, ...]:
+        threads = anyio.CapacityLimiter(SYNC_THREADS)
+        try:
+            tools = [BoundTool(plugin, function, settings, threads, group) for function, group in plugin.functions()]
+        except PluginError as error:
+            raise _Failed("declared", str(error)) from error
+        names: dict[str, Owner] = dict(self._tool_owners)
+        for tool in tools:
+            if tool.name in names:
+                raise _Failed("declared", f"its tool {tool.name!r} has the name of a tool of {names[tool.name]}")
+            names[tool.name] = owner
+        return tuple(tools)
+
+
+def check_trust(owner: Owner, allow: Iterable[str]) -> None:
+    """Decide from the distribution's name and version alone whether a plugin may be imported.
+
+    Raises, for one that may not, a failure of the phase `trusted` that prints the line to add.
+    """
+    if owner.distribution in OWN_DISTRIBUTIONS:
+        return
+    allowed = [Requirement(line) for line in allow]
+    named = [line for line in allowed if canonicalize_name(line.name) == owner.distribution]
+    if any(line.specifier.contains(owner.version, prereleases=True) for line in named):
+        return
+    if named:
+        raise _Failed("trusted", f"[trust] allows {', '.join(map(str, named))}, and installed is {owner.version}")
+    lines = ", ".join(f'"{line}"' for line in [*map(str, allowed), owner.distribution])
+    raise _Failed("trusted", f"it was not imported; if you trust it, write under [trust]: allow = [{lines}]")
+
+
+def _is_foreign(point: EntryPoint) -> bool:
+    return Owner.of(point).distribution not in OWN_DISTRIBUTIONS
+
+
+def _hook_of(caller: pluggy.HookCaller, implementation: Any) -> Callable[..., Any]:
+    """One plugin's own implementation of a hook: pluggy's fan-out loses all results when one raises."""
+    found = next(impl for impl in caller.get_hookimpls() if impl.plugin is implementation)
+
+    def call(**given: Any) -> Any:
+        return found.function(*(given[name] for name in found.argnames))
+
+    return call
+
+
+def _in_time(phase: Phase, what: str, timeout: float, work: Callable[[], T]) -> T:
+    """Run `work` in a daemon thread, since nothing else can be left behind when it hangs."""
+    outcome: list[Callable[[], T]] = []
+
+    def run() -> None:
+        try:
+            value = work()
+        except BaseException as error:  # noqa: BLE001 # a plugin may raise anything, SystemExit too
+            outcome.append(_raiser(error))
+        else:
+            outcome.append(lambda: value)
+
+    thread = threading.Thread(target=run, name=f"pegboard {phase}", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not outcome:
+        raise _Failed(phase, f"{what} took longer than {timeout:g} s and was left behind")
+    return _guarded(phase, outcome[0])
+
+
+def _raiser(error: BaseException) -> Callable[[], Any]:
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
+def _guarded(phase: Phase, work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except PluginError as error:
+        raise _Failed(phase, str(error)) from error
+    except BaseException as error:  # see above: this isolates one plugin from the rest
+        log.debug("a plugin failed while it was %s", phase, exc_info=error)
+        raise _Failed(phase, f"{type(error).__name__}: {error}") from error
+
+
+def _line_to_write(plugin: str, loc: tuple[Any, ...], given: Mapping[str, Any]) -> str:
+    key = str(loc[0]) if loc else ""
+    if key in given:
+        return ""
+    return f'; write `{key} = "..."` under [plugins.{plugin}], or set PEGBOARD_{plugin.upper()}_{key.upper()}'

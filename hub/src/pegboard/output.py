@@ -1,0 +1,126 @@
+"""Output: from a function's return annotation to an output schema, and from its value to the result of a call."""
+
+import types
+import typing
+import warnings
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Annotated, Any, cast, get_args, get_origin
+
+from mcp_types import ContentBlock
+from pydantic import BaseModel, PydanticUserError, TypeAdapter
+from pydantic_core import PydanticSerializationError, SchemaError, from_json, to_json
+from typing_extensions import is_typeddict
+
+from pegboard.arguments import compact
+from pegboard.plugin import Function
+
+CONTENT = get_args(ContentBlock)
+TEXT = (str, Any, None, type(None), object)
+
+Result = dict[str, Any]
+"""A `tools/call` result as it goes over the wire."""
+
+
+class Output:
+    """What a function returns: the schema that says so, and the way from its value to a result.
+
+    A string, or no annotation, is text. An object (model, dataclass, typed dict, mapping) is structured content with
+    its schema, and as JSON text for clients that know only that. Anything else is the same inside `{"result": ...}`,
+    since structured content must be an object (2025-06-18, "Structured Content"). MCP content blocks pass as they
+    are.
+    """
+
+    def __init__(self, function: Function, returns: Any) -> None:
+        self._adapter = None if _is_plain(returns) else _adapter(returns)
+        self._wraps = not _is_object(returns)
+        self.schema = self._build_schema() if self._adapter is not None else None
+        self._function = function.__name__
+
+    def convert(self, value: Any) -> Result:
+        """Return the result of a call that answered `value`.
+
+        Raises `TypeError` when the value is not what the function says it returns.
+        """
+        if self._adapter is None:
+            return result(_content(value))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                # Through JSON and back, so that a NaN is null and no object of Python's own is left in there.
+                text = self._adapter.dump_json(value, by_alias=True)
+        except (UserWarning, PydanticSerializationError) as error:
+            raise TypeError(f"{self._function} did not return what its annotation says") from error
+        data = from_json(text)
+        return result([text_block(text.decode())], {"result": data} if self._wraps else data)
+
+    def _build_schema(self) -> dict[str, Any] | None:
+        assert self._adapter is not None
+        schema = compact(self._adapter.json_schema(mode="serialization"))
+        if not self._wraps:
+            return schema
+        definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+        return {"type": "object", "properties": {"result": schema}, "required": ["result"], **definitions}
+
+
+def result(content: list[Any], structured: Any = None, *, is_error: bool = False) -> Result:
+    """A result in its wire form; `resultType` is what 2026-07-28 asks for, and older revisions drop it."""
+    answer: Result = {"content": content, "isError": is_error, "resultType": "complete"}
+    if structured is not None:
+        answer["structuredContent"] = structured
+    return answer
+
+
+def error_result(message: str) -> Result:
+    """The result of a call that failed in a way its caller can read."""
+    return result([text_block(message)], is_error=True)
+
+
+def text_block(text: str) -> dict[str, Any]:
+    """A text content block; what is no Unicode text (a lone surrogate) becomes a question mark."""
+    return {"type": "text", "text": text if text.isascii() else text.encode(errors="replace").decode()}
+
+
+def _content(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, CONTENT):
+        return [value.model_dump(by_alias=True, mode="json", exclude_none=True)]
+    if isinstance(value, list) and value and all(isinstance(item, (*CONTENT, str)) for item in cast(list[Any], value)):
+        return [block for item in cast(list[Any], value) for block in _content(item)]
+    return [text_block(value if isinstance(value, str) else to_json(value).decode())]
+
+
+def _is_plain(returns: Any) -> bool:
+    """Whether the annotation promises text or content blocks, which have no schema."""
+    if returns in TEXT:
+        return True
+    origin = get_origin(returns)
+    if origin in (typing.Union, types.UnionType, list):
+        return any(_is_content(part) for part in get_args(returns))
+    return _is_content(returns)
+
+
+def _is_content(annotation: Any) -> bool:
+    if get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(_is_content(part) for part in get_args(annotation))
+    return isinstance(annotation, type) and issubclass(annotation, CONTENT)
+
+
+def _is_object(returns: Any) -> bool:
+    if get_origin(returns) is Annotated:
+        return _is_object(get_args(returns)[0])
+    origin: object = get_origin(returns) or returns
+    if not isinstance(origin, type):
+        return False
+    return is_typeddict(cast(type[Any], origin)) or is_dataclass(origin) or issubclass(origin, (BaseModel, Mapping))
+
+
+def _adapter(returns: Any) -> TypeAdapter[Any] | None:
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(returns)
+        adapter.json_schema(mode="serialization")
+    except (PydanticUserError, SchemaError, TypeError):
+        return None
+    else:
+        return adapter

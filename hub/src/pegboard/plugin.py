@@ -1,0 +1,159 @@
+"""What a plugin is: a name, some functions, a settings model. Values only; nothing here does I/O."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeVar, overload
+
+from pydantic import BaseModel, ConfigDict
+
+from pegboard.errors import PluginError
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+
+MAX_TOOL_NAME = 64
+"""Claude clients refuse longer tool names."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+MARK = "__pegboard_tool__"
+
+PATHS = frozenset({"docs", "health", "mcp", "messages", "metrics", "profiles", "ready", "sse"})
+SECTIONS = frozenset({"calls", "loading", "log", "server", "telemetry", "trust"})
+RESERVED_NAMES = PATHS | SECTIONS
+"""Names a plugin cannot have, since they are paths or sections of the hub itself."""
+
+
+class PluginSettings(BaseModel):
+    """Base of a plugin's settings: frozen, unknown keys are errors, every value checked, defaults too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMark:
+    """What `tool()` writes down about a function. `None` means: the hub decides."""
+
+    name: str | None = None
+    title: str | None = None
+    read_only: bool = False
+    destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and self.timeout <= 0:
+            raise PluginError(f"timeout must be a positive number of seconds, not {self.timeout}")
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    read_only: bool = False,
+    destructive: bool | None = None,
+    idempotent: bool | None = None,
+    open_world: bool | None = None,
+    timeout: float | None = None,
+) -> Callable[[F], F]: ...
+def tool(function: Function | None = None, /, **mark: Any) -> Any:
+    """Mark a function as a tool; the function itself is returned unchanged.
+
+    The signature is the input schema (describe a parameter with `Annotated[int, Field(description=...)]`), the
+    docstring is what the model reads, the return annotation is the output schema. A parameter annotated `Call`
+    receives the call and never reaches the schema. A sync function is run in a thread.
+
+    The tool is called `<plugin>_<function>`; an explicit `name` is used as it stands. `read_only`, `destructive`,
+    `idempotent` and `open_world` become the annotations of the same names in MCP; say the truth, since clients ask
+    their users by them. `timeout` is this tool's deadline in seconds, in place of the hub's.
+    """
+
+    def marked(function: Function) -> Function:
+        setattr(function, MARK, ToolMark(**mark))
+        return function
+
+    return marked if function is None else marked(function)
+
+
+def mark_of(function: Function) -> ToolMark:
+    """The mark of a function; one never marked counts as marked with the defaults."""
+    return getattr(function, MARK, ToolMark())
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some tools of a plugin that belong together, five to eight of them; they get an endpoint of their own.
+
+    `Group("inventory", tools=[...])` of plugin `awx` is served at `/awx/inventory/sse` and `/awx/inventory/mcp`.
+    """
+
+    name: str
+    title: str | None = None
+    tools: Sequence[Function] = ()
+
+    def __post_init__(self) -> None:
+        _check_name("group", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin, as `hub_plugin()` returns it.
+
+    `name` is lower case letters, digits and underscores, at most 32, and is everything at once: the entry point, the
+    URL segment, the prefix of the tools and the section of the configuration. `tools` come first, then those of
+    `groups`, in the order written; a tool may stand in both and counts once. `prompts` is a list of functions, or a
+    mapping when the name shall not carry the plugin's prefix; a prompt's parameters are its arguments and it returns
+    a string or MCP prompt messages. `resources` maps a URI, or a URI template like `notes://{id}`, to a function
+    that returns a string, bytes, or anything JSON can carry. Both may take a `Call`, as tools do.
+
+    Raises `PluginError` for a name that cannot be used.
+    """
+
+    name: str
+    tools: Sequence[Function] = ()
+    groups: Sequence[Group] = ()
+    settings: type[PluginSettings] = PluginSettings
+    instructions: str | None = None
+    prompts: Sequence[Function] | Mapping[str, Function] = ()
+    resources: Mapping[str, Function] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        _check_name("plugin", self.name)
+        if self.name in RESERVED_NAMES:
+            raise PluginError(f"{self.name!r} is a path or a section of the hub itself; choose another plugin name")
+
+    def functions(self) -> list[tuple[Function, str | None]]:
+        """Every tool function once, in canonical order, with the name of its (first) group or `None`."""
+        groups = {function: group.name for group in reversed(self.groups) for function in group.tools}
+        ordered = [*self.tools, *(function for group in self.groups for function in group.tools)]
+        return [(function, groups.get(function)) for function in dict.fromkeys(ordered)]
+
+    def tool_name(self, function: Function) -> str:
+        """The name clients call the function by; raises `PluginError` for one they cannot use."""
+        name = mark_of(function).name or self.prefixed(function.__name__)
+        if len(name) > MAX_TOOL_NAME:
+            raise PluginError(
+                f"the tool name {name!r} has {len(name)} characters and clients accept {MAX_TOOL_NAME}; "
+                f"give it a shorter one with @tool(name=...)"
+            )
+        if not TOOL_NAME.fullmatch(name):
+            raise PluginError(f"the tool name {name!r} may only have letters, digits, '_', '-' and '.'")
+        return name
+
+    def prefixed(self, name: str) -> str:
+        """The name behind the plugin's prefix; one that carries it already stays as it is."""
+        return name if name.startswith(f"{self.name}_") else f"{self.name}_{name}"
+
+
+def _check_name(what: str, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise PluginError(
+            f"{name!r} cannot be the name of a {what}: it is part of URLs and variables, "
+            f"so use 1 to 32 lower case letters, digits and underscores, a letter first"
+        )

@@ -1,0 +1,99 @@
+"""Request bodies: read within a size and a time, and parsed strictly, before anything else sees them."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import anyio
+from pydantic_core import from_json
+from starlette.types import Message, Receive, Scope
+
+from pegboard.serving.replies import PARSE_ERROR
+from pegboard.settings import ServerSettings
+
+
+@dataclass(frozen=True)
+class Refusal(Exception):  # noqa: N818 # an answer, not a failure
+    """Why a body is not taken: the HTTP status, the JSON-RPC code and a sentence."""
+
+    status: int
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One JSON-RPC message as it was sent, and as it reads."""
+
+    raw: bytes
+    message: Any
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The message's members; empty for a batch or anything else that is no object."""
+        message: object = self.message
+        return cast(Mapping[str, Any], message) if isinstance(message, dict) else {}
+
+    @property
+    def method(self) -> str | None:
+        method = self.fields.get("method")
+        return method if isinstance(method, str) else None
+
+    @property
+    def request_id(self) -> str | int | None:
+        given = self.fields.get("id")
+        return given if isinstance(given, str | int) and not isinstance(given, bool) else None
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        params = self.fields.get("params")
+        return cast(Mapping[str, Any], params) if isinstance(params, dict) else {}
+
+    def replay(self, receive: Receive) -> Receive:
+        """A `receive` that gives the body once more and then goes on with the rest."""
+        pending: deque[Message] = deque([{"type": "http.request", "body": self.raw, "more_body": False}])
+
+        async def replayed() -> Message:
+            return pending.popleft() if pending else await receive()
+
+        return replayed
+
+
+async def read_body(scope: Scope, receive: Receive, settings: ServerSettings) -> Body:
+    """Read and parse one body.
+
+    Raises `Refusal`: 413 for one that is too large, 408 for one that does not arrive in time (uvicorn has no limit of
+    its own), 400 for what is no JSON: NaN, lone surrogates and absurd nesting too, which the SDK would let through.
+    """
+    limit = settings.max_body_bytes
+    declared = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
+    if declared.isdigit() and int(declared) > limit:
+        raise Refusal(413, PARSE_ERROR, f"the body is larger than {limit} bytes")
+    with anyio.move_on_after(settings.body_timeout):
+        raw = await _read(receive, limit)
+        return Body(raw, _parse(raw))
+    raise Refusal(408, PARSE_ERROR, f"the body did not arrive within {settings.body_timeout:g} s")
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    message = await receive()
+    body = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > limit:
+            break
+    if message["type"] == "http.disconnect":
+        raise Refusal(400, PARSE_ERROR, "the client left before its body was complete")
+    if len(body) > limit:
+        raise Refusal(413, PARSE_ERROR, f"the body is larger than {limit} bytes")
+    return body
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        return from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        # The parser's own words hold the position only; the body itself goes nowhere.
+        raise Refusal(400, PARSE_ERROR, f"Parse error: {error}") from None

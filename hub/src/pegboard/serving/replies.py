@@ -1,0 +1,27 @@
+"""Replies that no MCP server gives: plain HTTP and JSON-RPC errors, each with its remedy."""
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+SERVER_BUSY = -32000
+
+
+async def refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, detail: str, headers: dict[str, str] | None = None
+) -> None:
+    """Answer with an HTTP error and a body `{"detail": ...}`."""
+    await Response(json.dumps({"detail": detail}), status, headers, "application/json")(scope, receive, send)
+
+
+async def refuse_rpc(
+    scope: Scope, receive: Receive, send: Send, status: int, code: int, message: str, request_id: Any = None
+) -> None:
+    """Answer a JSON-RPC request with an error; `request_id` is null where it could not be read."""
+    body = {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}}
+    headers = {"Retry-After": "1"} if status == 503 else None
+    await Response(json.dumps(body), status, headers, "application/json")(scope, receive, send)

@@ -1,0 +1,192 @@
+"""A session's requests in flight: none twice, not too many, and each counted until its answer is out."""
+
+import contextvars
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.message import SessionMessage
+from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+
+from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY
+from pegboard.serving.traffic import Traffic
+
+Incoming = SessionMessage | Exception
+
+
+class Session:
+    """Stands between a transport's pair of streams and the endpoint that serves it.
+
+    It refuses a request whose id is still in flight (the SDK would run both, and cancel the wrong one), more than
+    `limit` at once, and new ones while the hub drains. `sent()` has to be called for each message that left.
+    """
+
+    def __init__(
+        self,
+        read: ReadStream[Incoming],
+        write: WriteStream[SessionMessage],
+        traffic: Traffic,
+        limit: int,
+        *,
+        answer_before_end: bool = False,
+    ) -> None:
+        self.read = _Read(read, self, answer_before_end=answer_before_end)
+        self.write = _Write(write, self)
+        self._traffic = traffic
+        self._limit = limit
+        self._in_flight: set[RequestId | None] = set()
+        self._leaving: deque[bool] = deque()
+        self._idle = anyio.Event()
+
+    def problem_with(self, request: JSONRPCRequest) -> ErrorData | None:
+        """Why the request is not taken; `None` counts it as in flight."""
+        key = _key(request.id)
+        if key in self._in_flight:
+            return ErrorData(code=INVALID_REQUEST, message=f"a request with the id {request.id!r} is still in flight")
+        if len(self._in_flight) >= self._limit:
+            return ErrorData(code=SERVER_BUSY, message=f"{self._limit} requests of this session are in flight already")
+        if self._traffic.draining:
+            return ErrorData(code=SERVER_BUSY, message="the hub is shutting down; connect again in a moment")
+        self._in_flight.add(key)
+        self._traffic.begin()
+        return None
+
+    def cancelled(self, notification: JSONRPCNotification) -> None:
+        """The client gave a request up; nobody will answer it."""
+        key = _key((notification.params or {}).get("requestId"))
+        if key in self._in_flight:
+            self._in_flight.discard(key)
+            self._ended()
+
+    def handed(self, message: SessionMessage) -> None:
+        """A message is on its way to the client; an answer stays in flight until it has left."""
+        inner = message.message
+        key = _key(inner.id) if isinstance(inner, JSONRPCResponse | JSONRPCError) else None
+        self._leaving.append(key in self._in_flight)
+        self._in_flight.discard(key)
+
+    def refused(self) -> None:
+        """A refusal is on its way; it carries the id of a request in flight and does not answer that."""
+        self._leaving.append(False)
+
+    def sent(self) -> None:
+        """The oldest message on its way has left."""
+        if self._leaving and self._leaving.popleft():
+            self._ended()
+
+    def close(self) -> None:
+        """The session is over: what is still in flight will not be answered."""
+        for _ in range(len(self._in_flight) + sum(self._leaving)):
+            self._traffic.end()
+        self._in_flight.clear()
+        self._leaving.clear()
+
+    async def wait_idle(self) -> None:
+        """Wait until every request has its answer and every answer has left."""
+        while self._in_flight or any(self._leaving):
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    def _ended(self) -> None:
+        self._traffic.end()
+        self._idle.set()
+
+
+def _key(request_id: Any) -> RequestId | None:
+    """The id as the SDK compares it: `"7"` and `7` are one."""
+    return (
+        int(request_id) if isinstance(request_id, str) and request_id.isascii() and request_id.isdigit() else request_id
+    )
+
+
+class _Read:
+    """The read stream with the session's rules applied; keeps `last_context`, by which traces and users travel."""
+
+    def __init__(self, inner: ReadStream[Incoming], session: Session, *, answer_before_end: bool) -> None:
+        self._inner = inner
+        self._session = session
+        self._answer_before_end = answer_before_end
+
+    @property
+    def last_context(self) -> contextvars.Context | None:
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> Incoming:
+        while True:
+            try:
+                item = await self._inner.receive()
+            except anyio.EndOfStream:
+                if self._answer_before_end:
+                    await self._session.wait_idle()
+                raise
+            if await self._accepts(item):
+                return item
+
+    async def _accepts(self, item: Incoming) -> bool:
+        message = item.message if isinstance(item, SessionMessage) else None
+        if isinstance(message, JSONRPCRequest):
+            problem = self._session.problem_with(message)
+            if problem is not None:
+                error = JSONRPCError(jsonrpc="2.0", id=message.id, error=problem)
+                await self._session.write.refuse(SessionMessage(error))
+            return problem is None
+        if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            self._session.cancelled(message)
+        return True
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Incoming:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Write:
+    """The write stream; tells the session of every message that passes."""
+
+    def __init__(self, inner: WriteStream[SessionMessage], session: Session) -> None:
+        self._inner = inner
+        self._session = session
+        self.after_send: Callable[[], None] | None = None
+
+    async def send(self, item: SessionMessage, /) -> None:
+        self._session.handed(item)
+        await self._send(item)
+
+    async def refuse(self, item: SessionMessage) -> None:
+        """Send an error that answers nothing in flight."""
+        self._session.refused()
+        await self._send(item)
+
+    async def _send(self, item: SessionMessage) -> None:
+        await self._inner.send(item)
+        if self.after_send is not None:
+            self.after_send()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,119 @@
+"""HTTP+SSE (2024-11-05): one long stream to the client, and a path it posts its messages to."""
+
+import logging
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+import anyio
+from mcp.server.sse import SseServerTransport
+from starlette.types import Message, Receive, Scope, Send
+
+from pegboard.endpoint import Endpoint
+from pegboard.serving.body import Refusal, read_body
+from pegboard.serving.replies import refuse
+from pegboard.serving.session import Session
+from pegboard.serving.traffic import Traffic
+from pegboard.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+
+class SseEndpoint:
+    """Serves `<path>/sse` and `<path>/messages/` of one endpoint. ASGI apps both, since neither has a response
+    to return: what is returned after a stream has ended raises in Starlette."""
+
+    def __init__(self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, sessions: "SseSessions") -> None:
+        self._endpoint = endpoint
+        self._settings = settings
+        self._traffic = traffic
+        self._sessions = sessions
+        self._transport = SseServerTransport(f"{endpoint.offer.path}/messages/")
+
+    async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one session for as long as its stream is open. 405 for a POST is how clients learn to use SSE."""
+        if scope["method"] != "GET":
+            await refuse(scope, receive, send, 405, "open this URL with GET; it is an SSE stream", {"Allow": "GET"})
+        elif self._traffic.draining or not self._sessions.free:
+            reason = "shutting down" if self._traffic.draining else f"at its limit of {self._sessions.limit} sessions"
+            await refuse(scope, receive, send, 503, f"the hub is {reason}; try again later", {"Retry-After": "5"})
+        else:
+            with self._traffic.stream(), self._sessions.one():
+                await self._serve(scope, self._traffic.until_closing(receive), send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = _Stream(send, self._settings.stalled_timeout)
+        try:
+            async with self._transport.connect_sse(scope, receive, stream.send) as (read, write):
+                session = Session(read, write, self._traffic, self._settings.max_calls_per_session)
+                stream.session = session
+                try:
+                    await self._endpoint.serve(session.read, session.write)
+                finally:
+                    session.close()
+        except* (anyio.BrokenResourceError, anyio.ClosedResourceError, StalledError) as gone:
+            log.debug("an SSE session ended: %s", gone.exceptions)
+
+    async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one message for the session named in the query."""
+        if scope["method"] != "POST":
+            await refuse(scope, receive, send, 405, "post messages to this URL", {"Allow": "POST"})
+            return
+        if "session_id" not in parse_qs(scope["query_string"].decode("latin-1")):
+            await refuse(
+                scope, receive, send, 400, f"open {self._endpoint.offer.path}/sse; it names the URL to post to"
+            )
+            return
+        try:
+            body = await read_body(scope, receive, self._settings)
+        except Refusal as refusal:
+            await refuse(scope, receive, send, refusal.status, refusal.message)
+            return
+        await self._transport.handle_post_message(scope, body.replay(receive), send)
+
+
+class SseSessions:
+    """How many sessions are open over all endpoints, and how many may be."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether one more may be opened."""
+        return self.open < self.limit
+
+    def one(self) -> "SseSessions":
+        """A context that counts one session."""
+        return self
+
+    def __enter__(self) -> None:
+        self.open += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.open -= 1
+
+
+class StalledError(Exception):
+    """The client stopped reading its stream."""
+
+
+class _Stream:
+    """The way out of one stream: sees what leaves, and gives up on a client that stopped reading."""
+
+    def __init__(self, send: Send, stalled_timeout: float) -> None:
+        self._send = send
+        self._stalled_timeout = stalled_timeout
+        self.session: Session | None = None
+
+    async def send(self, message: Message) -> None:
+        with anyio.move_on_after(self._stalled_timeout):
+            await self._send(message)
+            self._note(message)
+            return
+        raise StalledError
+
+    def _note(self, message: Mapping[str, object]) -> None:
+        body = message.get("body", b"")
+        if self.session is not None and isinstance(body, bytes) and body.startswith(b"event: message"):
+            self.session.sent()

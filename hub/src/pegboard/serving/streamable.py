@@ -1,0 +1,173 @@
+"""Streamable HTTP at `<path>/mcp`: sessions for the handshake revisions, single exchanges for 2026-07-28."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.types import Message, Receive, Scope, Send
+
+from pegboard.endpoint import Endpoint
+from pegboard.serving.body import Body, Refusal, read_body
+from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY, refuse_rpc
+from pegboard.serving.traffic import Traffic
+from pegboard.settings import ServerSettings
+
+VERSION_HEADER = b"mcp-protocol-version"
+SESSION_HEADER = b"mcp-session-id"
+MODERN = frozenset(version.encode() for version in MODERN_PROTOCOL_VERSIONS)
+
+FIXED = frozenset(("prompts/list", "resources/list", "resources/templates/list", "server/discover", "tools/list"))
+"""Methods whose answer depends on nothing but the request, for as long as the process lives."""
+
+MAX_KEPT = 64
+
+
+class StreamableEndpoint:
+    """Serves `<path>/mcp` of one endpoint; `run()` has to be entered around it.
+
+    Always in SSE response mode, in which a client that leaves cancels its call; the JSON mode never does.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, *, keep_lists: bool = True
+    ) -> None:
+        self._endpoint = endpoint
+        self._settings = settings
+        self._traffic = traffic
+        self._in_flight: set[tuple[bytes, str | int]] = set()
+        self._lists = KeptAnswers() if keep_lists else None
+        self._manager = StreamableHTTPSessionManager(
+            endpoint.server,
+            session_idle_timeout=settings.session_idle_timeout,
+            max_request_body_size=settings.max_body_bytes,
+            max_sessions=settings.max_sessions,
+        )
+
+    @asynccontextmanager
+    async def run(self) -> AsyncGenerator[None]:
+        """Own the sessions; leaving ends them."""
+        async with self._manager.run():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            await self._post(scope, receive, send)
+        elif scope["method"] == "GET":
+            with self._traffic.stream():
+                await self._manager.handle_request(scope, self._traffic.until_closing(receive), send)
+        else:
+            await self._manager.handle_request(scope, receive, send)
+
+    async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await read_body(scope, receive, self._settings)
+        except Refusal as refusal:
+            await refuse_rpc(scope, receive, send, refusal.status, refusal.code, refusal.message)
+            return
+        if self._traffic.draining:
+            reason = "the hub is shutting down; send the request again"
+            await refuse_rpc(scope, receive, send, 503, SERVER_BUSY, reason, body.request_id)
+        elif _header(scope, VERSION_HEADER) in MODERN:
+            await self._single(body, scope, receive, send)
+        else:
+            await self._in_session(body, scope, receive, send)
+
+    async def _single(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
+        if body.method == "subscriptions/listen":
+            with self._traffic.stream():
+                closing = self._traffic.until_closing(receive)
+                await self._manager.handle_request(scope, body.replay(closing), send)
+            return
+        with self._traffic.exchange():
+            if self._lists is not None and body.method in FIXED:
+                await self._lists.serve(self._manager, body, scope, receive, send)
+            else:
+                await self._manager.handle_request(scope, body.replay(receive), send)
+
+    async def _in_session(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
+        session = _header(scope, SESSION_HEADER)
+        if session is None or body.request_id is None:
+            with self._traffic.exchange():
+                await self._manager.handle_request(scope, body.replay(receive), send)
+            return
+        key = (session, body.request_id)
+        if key in self._in_flight:
+            problem = f"a request with the id {body.request_id!r} is still in flight"
+            await refuse_rpc(scope, receive, send, 400, INVALID_REQUEST, problem, body.request_id)
+            return
+        self._in_flight.add(key)
+        try:
+            with self._traffic.exchange():
+                await self._manager.handle_request(scope, body.replay(receive), send)
+        finally:
+            self._in_flight.discard(key)
+
+
+class KeptAnswers:
+    """Answers of the SDK that cannot change, kept as bytes: a list of tools need not be built for each client.
+
+    What is kept is the SDK's own answer to an equal request, so that it is right by construction; only the id is
+    put in anew. The SDK builds and validates a list again for every request, 2 ms for 58 tools.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, tuple[Message, bytes]] = {}
+
+    async def serve(
+        self, manager: StreamableHTTPSessionManager, body: Body, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer from what is kept, else by the SDK, and keep that."""
+        key = _key_of(body, scope)
+        kept = self._kept.get(key)
+        if kept is None or body.request_id is None:
+            answer = _Recorded(send)
+            await manager.handle_request(scope, body.replay(receive), answer.send)
+            if body.request_id is not None and len(self._kept) < MAX_KEPT:
+                self._keep(key, body.request_id, answer)
+            return
+        start, rest = kept
+        payload = _prefix(body.request_id) + rest
+        length = (b"content-length", str(len(payload)).encode())
+        await send({**start, "headers": [*start["headers"], length]})
+        await send({"type": "http.response.body", "body": payload})
+
+    def _keep(self, key: bytes, request_id: str | int, answer: "_Recorded") -> None:
+        prefix = _prefix(request_id)
+        start = answer.start
+        if start is None or start["status"] != 200 or not answer.body.startswith(prefix):
+            return
+        headers = [header for header in start["headers"] if header[0] != b"content-length"]
+        self._kept[key] = ({**start, "headers": headers}, answer.body.removeprefix(prefix))
+
+
+class _Recorded:
+    """Passes a response on and remembers it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.start: Message | None = None
+        self.body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = dict(message)
+        else:
+            self.body += message.get("body", b"")
+        await self._send(message)
+
+
+def _key_of(body: Body, scope: Scope) -> bytes:
+    """Everything an answer may depend on: the request without its id, and the headers the SDK reads."""
+    fields = {key: value for key, value in body.fields.items() if key != "id"}
+    headers = sorted(h for h in scope["headers"] if h[0] in (b"accept", b"content-type") or h[0].startswith(b"mcp-"))
+    return repr((fields, headers)).encode()
+
+
+def _prefix(request_id: str | int) -> bytes:
+    return f'{{"jsonrpc":"2.0","id":{json.dumps(request_id)},"result":'.encode()
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key == name), None)

@@ -1,0 +1,253 @@
+"""Settings: `pegboard.toml` and the environment, in one frozen model, with errors one can act on."""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
+
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from pegboard.errors import ConfigError
+from pegboard.validation import did_you_mean, location, message
+
+FILE_NAME = "pegboard.toml"
+PREFIX = "PEGBOARD_"
+OWN_VARIABLES = frozenset({"PEGBOARD_CONFIG"})
+
+M = TypeVar("M", bound=BaseModel)
+Table = Mapping[str, Any]
+
+
+def _from_text(value: Any) -> Any:
+    """A list written in a variable: JSON, or words between commas."""
+    if not isinstance(value, str):
+        return value
+    return (
+        from_json(value)
+        if value.lstrip().startswith("[")
+        else [word.strip() for word in value.split(",") if word.strip()]
+    )
+
+
+def _is_requirement(line: str) -> str:
+    try:
+        Requirement(line)
+    except InvalidRequirement as error:
+        raise ValueError(f"{line!r} is not a distribution name with an optional version range") from error
+    return line
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(_from_text)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Section(BaseModel):
+    """A section of the configuration: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(Section):
+    """`[server]`: where the hub listens, and what it takes from clients."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 lets the system choose one.")
+    unauthenticated: bool = Field(
+        default=False, description="Listen on other addresses than loopback although nobody has to show a key."
+    )
+    allowed_hosts: Strings = Field(
+        default=(),
+        description="Hosts clients may name beside the loopback ones, with or without a port.",
+    )
+    allowed_origins: Strings = Field(default=(), description="Origins of browser apps that may call.")
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
+    body_timeout: Seconds = Field(default=30, description="Seconds a client has to send its request body.")
+    max_sessions: int = Field(default=1000, ge=1, description="Most open SSE sessions, and most `/mcp` sessions.")
+    max_calls_per_session: int = Field(default=32, ge=1, description="Requests one session may have unanswered.")
+    session_idle_timeout: Seconds = Field(default=1800, description="Seconds until an unused `/mcp` session is closed.")
+    stalled_timeout: Seconds = Field(default=30, description="Seconds until a client that does not read is dropped.")
+    grace: Seconds = Field(default=30, description="Seconds calls in flight have to finish at the end.")
+
+
+class CallSettings(Section):
+    """`[calls]`: the deadlines of tool calls."""
+
+    deadline: Seconds = Field(default=30, description="Seconds a call may take, unless its tool says otherwise.")
+    max_deadline: Seconds = Field(default=300, description="Most a client may ask for, by `pegboard/deadline`.")
+
+
+class LoadingSettings(Section):
+    """`[loading]`: how plugins are loaded."""
+
+    timeout: Seconds = Field(default=10, description="Seconds a plugin has for its import, and again for its set-up.")
+    strict: bool = Field(default=False, description="Do not start when a plugin cannot be loaded.")
+
+
+class TrustSettings(Section):
+    """`[trust]`: which distributions may bring plugins, beside the project's own."""
+
+    allow: Annotated[tuple[Annotated[str, AfterValidator(_is_requirement)], ...], BeforeValidator(_from_text)] = Field(
+        default=(), description='Distribution names, with an optional version range: `"pegboard-weather>=0.1,<1"`.'
+    )
+
+
+class LogSettings(Section):
+    """`[log]`: what is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level written.")
+
+
+class TelemetrySettings(Section):
+    """`[telemetry]`: where traces go."""
+
+    otlp_endpoint: str | None = Field(
+        default=None, description="OTLP/HTTP collector, like `http://localhost:4318`; needs `pegboard[otel]`."
+    )
+    service_name: str = Field(default="pegboard", description="The service's name in traces.")
+
+
+class HubSettings(Section):
+    """Everything the hub can be told; `plugins` holds one table for each plugin, checked when it is loaded."""
+
+    server: ServerSettings = ServerSettings()
+    calls: CallSettings = CallSettings()
+    loading: LoadingSettings = LoadingSettings()
+    trust: TrustSettings = TrustSettings()
+    log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    plugins: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="One table for each plugin.", repr=False
+    )
+
+
+def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The configuration file: the given one, `PEGBOARD_CONFIG`, or `pegboard.toml` here if there is one.
+
+    Raises `ConfigError` when one that was named is not there.
+    """
+    named = given or (Path(environ["PEGBOARD_CONFIG"]) if environ.get("PEGBOARD_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigError(f"{named}: there is no such file; `pegboard init` writes one")
+        return named
+    return Path(FILE_NAME) if Path(FILE_NAME).is_file() else None
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> HubSettings:
+    """Read the file, if any, and the environment, which wins.
+
+    Raises `ConfigError` that lists everything that is wrong, one line each, with no values in it.
+    """
+    table = read_file(path) if path is not None else {}
+    sections = {name: _section_model(name) for name in HubSettings.model_fields if name != "plugins"}
+    given = {**table}
+    for name, model in sections.items():
+        variables = variables_of(name, model, environ)
+        if variables and isinstance(given.get(name, {}), dict):
+            given[name] = {**given.get(name, {}), **variables}
+    return validate(HubSettings, given, str(path or "the environment"), lambda loc: _variable_or_key(loc, environ))
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The file's tables, references resolved. Raises `ConfigError` for what is no TOML or cannot be read."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return cast(dict[str, Any], resolve(table, path.parent, str(path)))
+
+
+def variables_of(section: str, model: type[BaseModel], environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment says about a section: `PEGBOARD_POSTGRES_DSN` is `dsn` of `postgres`."""
+    prefix = f"{PREFIX}{section}_".upper()
+    names = {field: prefix + field.upper() for field in model.model_fields}
+    given = {field: environ[name] for field, name in names.items() if name in environ}
+    return {field: resolve(value, Path(), names[field]) for field, value in given.items()}
+
+
+def unknown_variables(environ: Mapping[str, str], plugins: Mapping[str, type[BaseModel]]) -> list[str]:
+    """One line for each `PEGBOARD_` variable nobody reads. Kubernetes sets some of its own, so they are no error."""
+    sections = {name: _section_model(name) for name in HubSettings.model_fields if name != "plugins"}
+    models = {**sections, **plugins}
+    known = {f"{PREFIX}{name}_{field}".upper() for name, model in models.items() for field in model.model_fields}
+    strange = sorted(name for name in environ if name.startswith(PREFIX) and name not in known | OWN_VARIABLES)
+    return [f"{name}: no setting has this name; {did_you_mean(name, known)}".rstrip("; ") for name in strange]
+
+
+def resolve(value: Any, folder: Path, source: str) -> Any:
+    """Replace `env:NAME` and `file:PATH` by what they point to, anywhere in `value`.
+
+    A relative path counts from `folder`. Raises `ConfigError` that names the reference when it leads nowhere.
+    """
+    if isinstance(value, dict):
+        items = cast(dict[str, Any], value).items()
+        return {key: resolve(inner, folder, f"{source}: {key}") for key, inner in items}
+    if isinstance(value, list):
+        return [resolve(inner, folder, source) for inner in cast(list[Any], value)]
+    if isinstance(value, str) and value.startswith("env:"):
+        return _from_variable(value.removeprefix("env:"), source)
+    if isinstance(value, str) and value.startswith("file:"):
+        return _from_file(folder / value.removeprefix("file:"), source)
+    return value
+
+
+def validate(model: type[M], given: Table, source: str, remedy: Callable[[tuple[Any, ...]], str]) -> M:
+    """Check `given` against `model`; raises `ConfigError` with one line for each problem, without the values."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        lines: list[str] = []
+        for detail in error.errors(include_url=False):
+            where = location(detail)
+            if detail["type"] == "extra_forbidden":
+                known = _known_keys(model, detail["loc"][:-1])
+                lines.append(f"{where}: unknown key; {_nearest(str(detail['loc'][-1]), known)}")
+            else:
+                lines.append(f"{where}: {message(detail)}{remedy(detail['loc'])}")
+        raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    # A key glued from two words is nearest to its parts, which the plain measure misses.
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+
+
+def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        candidates = [field.annotation, *get_args(field.annotation)] if field is not None else []
+        inner = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _section_model(name: str) -> type[BaseModel]:
+    return cast(type[BaseModel], HubSettings.model_fields[name].annotation)
+
+
+def _variable_or_key(loc: tuple[Any, ...], environ: Mapping[str, str]) -> str:
+    name = PREFIX + "_".join(str(part) for part in loc[:2]).upper()
+    return f" (set by the variable {name})" if name in environ else ""
+
+
+def _from_variable(name: str, source: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise ConfigError(f"{source}: refers to the variable {name}, which is not set") from None
+
+
+def _from_file(path: Path, source: str) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: refers to the file {path}, which cannot be read") from error

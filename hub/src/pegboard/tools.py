@@ -1,0 +1,195 @@
+"""Tools as the hub serves them: a function bound to its plugin, and the one way every call takes."""
+
+import inspect
+import logging
+import math
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult, Tool, ToolAnnotations
+from opentelemetry import trace
+
+from pegboard.arguments import Arguments, InvalidArguments, signature_line
+from pegboard.call import Call, NeedsConfirmation
+from pegboard.errors import PegboardError
+from pegboard.output import Output, Result, error_result
+from pegboard.plugin import Function, Plugin, PluginSettings, ToolMark, mark_of
+
+log = logging.getLogger(__name__)
+
+AroundCall = Callable[..., AbstractAsyncContextManager[Any] | None]
+"""A `hub_around_call` hook: takes `call`, returns what is entered around it."""
+Answer = Result | InputRequiredResult
+
+SYNC_THREADS = 16
+"""How many sync tools of one plugin run at once; the others wait, so that no plugin takes all threads."""
+
+
+class BoundTool:
+    """One tool of a loaded plugin: its definition for clients, and its function with everything a call needs.
+
+    Raises `PluginError` for a function that cannot be a tool.
+    """
+
+    def __init__(
+        self,
+        plugin: Plugin,
+        function: Function,
+        settings: PluginSettings,
+        threads: anyio.CapacityLimiter,
+        group: str | None,
+    ) -> None:
+        self.mark = mark_of(function)
+        self.name = plugin.tool_name(function)
+        self.plugin = plugin.name
+        self.group = group
+        self.settings = settings
+        self._arguments = Arguments(function)
+        self._output = Output(function, self._arguments.returns)
+        self._function = function if _is_async(function) else partial(_in_thread, function, threads)
+        self.definition = self._define(function)
+
+    @property
+    def signature(self) -> str:
+        """The tool in one line, for people and small models."""
+        return signature_line(self.name, self._arguments.schema)
+
+    def check(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The arguments as the function wants them; raises `InvalidArguments` with the signature at its end."""
+        try:
+            return self._arguments.check(given)
+        except InvalidArguments as error:
+            raise InvalidArguments(f"{error}\n{self.signature}") from None
+
+    async def run(self, arguments: dict[str, Any], call: Call[Any]) -> Result:
+        """Call the function with checked arguments and return its result; whatever it raises passes through."""
+        if self._arguments.call_parameter is not None:
+            arguments[self._arguments.call_parameter] = call
+        return self._output.convert(await self._function(**arguments))
+
+    def _define(self, function: Function) -> Tool:
+        return Tool(
+            name=self.name,
+            title=self.mark.title,
+            description=inspect.getdoc(function) or None,
+            input_schema=self._arguments.schema,
+            output_schema=self._output.schema,
+            annotations=_annotations(self.mark),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """The way of every call: check, deadline, the hooks around it, the tool, and whatever it raises.
+
+    A call always ends with an answer. Expected errors reach the client with their text; anything else is logged with
+    a reference and reaches the client as that reference only. Cancellation of the caller passes through.
+    """
+
+    around: Sequence[AroundCall] = ()
+
+    async def __call__(self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any]) -> Answer:
+        _trace(call)
+        try:
+            return await self._within_deadline(tool, tool.check(given), call)
+        except PegboardError as error:
+            return error_result(str(error))
+        except NeedsConfirmation as question:
+            return _ask(question)
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_effective_deadline() == -math.inf:
+                raise
+            return error_result(self.crashed(tool.plugin, tool.name, "a cancellation that nobody asked for"))
+        except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001 # one call must not harm the others
+            return error_result(self.crashed(tool.plugin, tool.name, "a crash"))
+
+    async def _within_deadline(self, tool: BoundTool, arguments: dict[str, Any], call: Call[Any]) -> Result:
+        seconds = call.remaining
+        with anyio.CancelScope(deadline=call.deadline):
+            if not self.around:
+                return await tool.run(arguments, call)
+            async with AsyncExitStack() as stack:
+                for hook in self.around:
+                    await _enter(stack, hook, call)
+                return await tool.run(arguments, call)
+        return error_result(f"{tool.name} did not finish in {seconds:.3g} s and was cancelled; ask for less at a time")
+
+    def crashed(self, plugin: str, name: str, what: str) -> str:
+        """Log the exception being handled under a new reference; return what the client may read about it."""
+        reference = secrets.token_hex(4)
+        log.exception("%s ended in %s, ref %s", name, what, reference, extra={"plugin": plugin, "tool": name})
+        trace.get_current_span().set_attribute("pegboard.ref", reference)
+        return f"internal error in {name}, ref {reference}; the hub's log has the details"
+
+
+async def _enter(stack: AsyncExitStack, hook: AroundCall, call: Call[Any]) -> None:
+    try:
+        manager = hook(call=call)
+        if manager is not None:
+            await stack.enter_async_context(_Isolated(manager))
+    except Exception:  # a hook of one plugin must not stop another plugin's call
+        log.exception("a hub_around_call hook failed; the call goes on")
+
+
+class _Isolated(AbstractAsyncContextManager[None]):
+    """Leaves a hook's context manager without letting it change the outcome of the call."""
+
+    def __init__(self, manager: AbstractAsyncContextManager[Any]) -> None:
+        self._manager = manager
+
+    async def __aenter__(self) -> None:
+        await self._manager.__aenter__()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        try:
+            await self._manager.__aexit__(kind, error, traceback)
+        except Exception as failure:  # see above; passing the call's own exception on is no failure
+            if failure is not error:
+                log.exception("a hub_around_call hook failed; the call goes on")
+
+
+async def _in_thread(function: Function, threads: anyio.CapacityLimiter, **arguments: Any) -> Any:
+    # A thread cannot be cancelled: at the deadline the call ends and the thread runs out behind it.
+    work = partial(function, **arguments)
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads)
+
+
+def _is_async(function: Function) -> bool:
+    inner: Any = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))  # noqa: B004
+
+
+def _annotations(mark: ToolMark) -> ToolAnnotations | None:
+    destructive = False if mark.read_only and mark.destructive is None else mark.destructive
+    values = ToolAnnotations(
+        read_only_hint=mark.read_only or None,
+        destructive_hint=destructive,
+        idempotent_hint=mark.idempotent,
+        open_world_hint=mark.open_world,
+    )
+    return values if values.model_dump(exclude_none=True) else None
+
+
+def _ask(question: NeedsConfirmation) -> InputRequiredResult:
+    form = ElicitRequestFormParams(message=question.message, requested_schema={"type": "object", "properties": {}})
+    return InputRequiredResult(input_requests={"confirm": ElicitRequest(params=form)})
+
+
+def _trace(call: Call[Any]) -> None:
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.set_attributes(
+            {
+                "pegboard.plugin": call.plugin,
+                "pegboard.endpoint": call.endpoint,
+                "pegboard.environment": call.environment,
+            }
+        )
