@@ -36,8 +36,10 @@ class Call(Generic[S]):
     plugin: str
     tool: str
     endpoint: str
+    timeout: float
+    """How many seconds the call was given."""
     deadline: float
-    """When the call is cancelled, on the clock of `anyio.current_time()`."""
+    """When it is cancelled, on the clock of `anyio.current_time()`."""
     pools: Pools = field(repr=False)
     request: "ServerRequestContext[Any, Any] | None" = field(default=None, repr=False)
     environment: str = "default"

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+from opentelemetry import trace
 
 from pegboard.endpoint import Endpoint, Offer
 from pegboard.errors import PluginError
@@ -76,6 +77,11 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         return await self._stack.__aexit__(kind, error, traceback)
+
+    @property
+    def tracing(self) -> bool:
+        """Whether spans go anywhere: somebody has set a tracer provider for this process."""
+        return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
     @property
     def uptime(self) -> float:
@@ -167,6 +173,5 @@ class Hub:
 
     def _endpoint(self, offer: Offer) -> Endpoint:
         hooks = [plugin.hooks["hub_around_call"] for plugin in self.plugins if "hub_around_call" in plugin.hooks]
-        return Endpoint(
-            offer, version=self.version, calls=self.settings.calls, runner=Runner(around=hooks), pools=self.pools
-        )
+        runner, calls = Runner(around=hooks), self.settings.calls
+        return Endpoint(offer, self.version, calls=calls, runner=runner, pools=self.pools, tracing=self.tracing)

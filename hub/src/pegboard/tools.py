@@ -5,7 +5,7 @@ import logging
 import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -110,15 +110,20 @@ class Runner:
             return error_result(self.crashed(tool.plugin, tool.name, "a crash"))
 
     async def _within_deadline(self, tool: BoundTool, arguments: dict[str, Any], call: Call[Any]) -> Result:
-        seconds = call.remaining
         with anyio.CancelScope(deadline=call.deadline):
-            if not self.around:
+            entered = [await _enter(hook, call) for hook in self.around]
+            error: BaseException | None = None
+            try:
                 return await tool.run(arguments, call)
-            async with AsyncExitStack() as stack:
-                for hook in self.around:
-                    await _enter(stack, hook, call)
-                return await tool.run(arguments, call)
-        return error_result(f"{tool.name} did not finish in {seconds:.3g} s and was cancelled; ask for less at a time")
+            except BaseException as raised:
+                error = raised
+                raise
+            finally:
+                for manager in reversed(entered):
+                    await _leave(manager, error)
+        return error_result(
+            f"{tool.name} did not finish in {call.timeout:.3g} s and was cancelled; ask for less at a time"
+        )
 
     def crashed(self, plugin: str, name: str, what: str) -> str:
         """Log the exception being handled under a new reference; return what the client may read about it."""
@@ -128,30 +133,26 @@ class Runner:
         return f"internal error in {name}, ref {reference}; the hub's log has the details"
 
 
-async def _enter(stack: AsyncExitStack, hook: AroundCall, call: Call[Any]) -> None:
+async def _enter(hook: AroundCall, call: Call[Any]) -> AbstractAsyncContextManager[Any] | None:
     try:
         manager = hook(call=call)
         if manager is not None:
-            await stack.enter_async_context(_Isolated(manager))
+            await manager.__aenter__()
     except Exception:  # a hook of one plugin must not stop another plugin's call
         log.exception("a hub_around_call hook failed; the call goes on")
+        return None
+    return manager
 
 
-class _Isolated(AbstractAsyncContextManager[None]):
-    """Leaves a hook's context manager without letting it change the outcome of the call."""
-
-    def __init__(self, manager: AbstractAsyncContextManager[Any]) -> None:
-        self._manager = manager
-
-    async def __aenter__(self) -> None:
-        await self._manager.__aenter__()
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        try:
-            await self._manager.__aexit__(kind, error, traceback)
-        except Exception as failure:  # see above; passing the call's own exception on is no failure
-            if failure is not error:
-                log.exception("a hub_around_call hook failed; the call goes on")
+async def _leave(manager: AbstractAsyncContextManager[Any] | None, error: BaseException | None) -> None:
+    """Leave what a hook opened; it sees how the call ended and cannot change it."""
+    if manager is None:
+        return
+    try:
+        await manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+    except Exception as failure:  # see above; passing the call's own exception on is no failure
+        if failure is not error:
+            log.exception("a hub_around_call hook failed; the call goes on")
 
 
 async def _in_thread(function: Function, threads: anyio.CapacityLimiter, **arguments: Any) -> Any:

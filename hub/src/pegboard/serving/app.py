@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pegboard.hub import Hub
 from pegboard.serving.guard import Guard
 from pegboard.serving.pages import Pages
-from pegboard.serving.sse import SseEndpoint, SseSessions
+from pegboard.serving.replies import headers_of
+from pegboard.serving.sse import SseEndpoint
 from pegboard.serving.streamable import StreamableEndpoint
-from pegboard.serving.traffic import Traffic
+from pegboard.serving.traffic import Gauge, Traffic
 
 
 class HubApp:
@@ -23,16 +24,16 @@ class HubApp:
     Paths are looked up in a table, so that a hub of a hundred endpoints routes as fast as one of three.
     """
 
-    def __init__(self, hub: Hub, *, tracing: bool = False) -> None:
+    def __init__(self, hub: Hub) -> None:
         self.traffic = Traffic()
-        self.sessions = SseSessions(hub.settings.server.max_sessions)
+        self.sse_sessions = Gauge()
         self._endpoints = list(hub.endpoints.values())
         self._streamable: list[StreamableEndpoint] = []
         self._routes: dict[str, ASGIApp] = {}
         for endpoint in self._endpoints:
             path = endpoint.offer.path
-            sse = SseEndpoint(endpoint, hub.settings.server, self.traffic, self.sessions)
-            streamable = StreamableEndpoint(endpoint, hub.settings.server, self.traffic, keep_lists=not tracing)
+            sse = SseEndpoint(endpoint, hub.settings.server, self.traffic, self.sse_sessions)
+            streamable = StreamableEndpoint(endpoint, hub.settings.server, self.traffic, keep_lists=not hub.tracing)
             self._streamable.append(streamable)
             self._routes |= {f"{path}/sse": sse.connect, f"{path}/messages/": sse.post, f"{path}/mcp": streamable}
         self._pages = _pages(hub, self.traffic)
@@ -53,11 +54,11 @@ class HubApp:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._routes.get(scope["path"], self._pages)
-        if not any(key == b"traceparent" for key, _ in scope["headers"]):
+        if b"traceparent" not in headers_of(scope):
             await app(scope, receive, send)
             return
         # The SDK reads the trace from `_meta` only; what that has wins over the header.
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in headers_of(scope).items()}
         token = trace_context.attach(extract(headers))
         try:
             await app(scope, receive, send)

@@ -9,7 +9,7 @@ import anyio
 from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope
 
-from pegboard.serving.replies import PARSE_ERROR
+from pegboard.serving.replies import PARSE_ERROR, headers_of
 from pegboard.settings import ServerSettings
 
 
@@ -67,7 +67,7 @@ async def read_body(scope: Scope, receive: Receive, settings: ServerSettings) ->
     its own), 400 for what is no JSON: NaN, lone surrogates and absurd nesting too, which the SDK would let through.
     """
     limit = settings.max_body_bytes
-    declared = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
+    declared = headers_of(scope).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise Refusal(413, PARSE_ERROR, f"the body is larger than {limit} bytes")
     with anyio.move_on_after(settings.body_timeout):

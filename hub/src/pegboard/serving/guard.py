@@ -2,12 +2,13 @@
 
 import logging
 import secrets
+from contextlib import suppress
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pegboard.serving.replies import refuse
+from pegboard.serving.replies import headers_of, refuse
 from pegboard.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -28,16 +29,16 @@ class Guard:
         self._app = app
         self._hosts = LOOPBACK_HOSTS | {host.lower() for host in settings.allowed_hosts} | _bound(settings.host)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
-        self._passed: set[tuple[bytes, bytes | None]] = set()
+        self._passed: set[tuple[bytes | None, bytes | None, bool]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        hosts, origins = _headers(scope, b"host"), _headers(scope, b"origin")
-        key = (hosts[0], origins[0] if origins else None) if len(hosts) == 1 and len(origins) <= 1 else None
-        if key is None or key not in self._passed:
-            problem = self._problem(hosts, origins)
+        headers = headers_of(scope)
+        key = (headers.get(b"host"), headers.get(b"origin"), len(headers) == len(scope["headers"]))
+        if key not in self._passed:
+            problem = self._problem(_all(scope, b"host"), _all(scope, b"origin"))
             if problem is not None:
                 await refuse(scope, receive, send, *problem)
                 return
@@ -62,8 +63,9 @@ class Guard:
         scheme, _, host = origin.partition("://")
         return scheme in ("http", "https") and _without_port(host) in LOOPBACK_HOSTS
 
-    def _remember(self, key: tuple[bytes, bytes | None] | None) -> None:
-        if key is not None and len(self._passed) < MAX_REMEMBERED:
+    def _remember(self, key: tuple[bytes | None, bytes | None, bool]) -> None:
+        # Only requests without a repeated header: of those that repeat one, each has to be looked at.
+        if key[2] and len(self._passed) < MAX_REMEMBERED:
             self._passed.add(key)
 
 
@@ -90,23 +92,16 @@ def _without_port(host: str) -> str | None:
     return name if well_formed else None
 
 
-def _headers(scope: Scope, name: bytes) -> list[bytes]:
+def _all(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]
 
 
 async def _masked(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run the app; what it raises is logged under a reference, and the client reads only that."""
-    started = False
-
-    async def watched(message: Message) -> None:
-        nonlocal started
-        started = started or message["type"] == "http.response.start"
-        await send(message)
-
     try:
-        await app(scope, receive, watched)
+        await app(scope, receive, send)
     except Exception:  # the last place that can keep one request from showing or harming anything else
         reference = secrets.token_hex(4)
         log.exception("%s %s failed, ref %s", scope["method"], scope["path"], reference)
-        if not started:
+        with suppress(RuntimeError):  # the answer had begun; the server cuts it off
             await refuse(scope, receive, send, 500, f"internal error, ref {reference}")

@@ -1,4 +1,4 @@
-"""Replies that no MCP server gives: plain HTTP and JSON-RPC errors, each with its remedy."""
+"""The HTTP around MCP: headers of requests, and refusals that no MCP server gives, each with its remedy."""
 
 import json
 from typing import Any
@@ -9,6 +9,16 @@ from starlette.types import Receive, Scope, Send
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 SERVER_BUSY = -32000
+
+HEADERS_KEY = "pegboard.headers"
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The headers of a request by lower-case name, looked up once and kept in its scope."""
+    headers = scope.get(HEADERS_KEY)
+    if headers is None:
+        headers = scope[HEADERS_KEY] = dict(scope["headers"])
+    return headers
 
 
 async def refuse(

@@ -22,7 +22,7 @@ KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than at load balancers, so that the hub never hangs up first."""
 
 
-async def serve_http(hub: Hub, *, tracing: bool = False, on_ready: Callable[[str], None] | None = None) -> None:
+async def serve_http(hub: Hub, *, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve an open hub until SIGTERM or SIGINT, then drain; `on_ready` gets the base URL once it listens.
 
     The first signal turns readiness off, lets calls in flight finish within `grace` seconds, ends the streams and
@@ -30,13 +30,12 @@ async def serve_http(hub: Hub, *, tracing: bool = False, on_ready: Callable[[str
     is not loopback and nobody said that this is wanted, or when it cannot be listened on.
     """
     settings = hub.settings.server
-    app = HubApp(hub, tracing=tracing)
+    app = HubApp(hub)
     with listen(settings) as listener:
         server = _Server(_config(app.asgi))
 
         async def stop() -> None:
-            await app.traffic.drain(settings.grace)
-            app.close_subscriptions()
+            await app.traffic.drain(settings.grace, app.close_subscriptions)
             server.should_exit = True
 
         async with app.run(), anyio.create_task_group() as tasks:

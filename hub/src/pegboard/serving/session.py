@@ -51,7 +51,7 @@ class Session:
         if self._traffic.draining:
             return ErrorData(code=SERVER_BUSY, message="the hub is shutting down; connect again in a moment")
         self._in_flight.add(key)
-        self._traffic.begin()
+        self._traffic.exchanges.add()
         return None
 
     def cancelled(self, notification: JSONRPCNotification) -> None:
@@ -80,7 +80,7 @@ class Session:
     def close(self) -> None:
         """The session is over: what is still in flight will not be answered."""
         for _ in range(len(self._in_flight) + sum(self._leaving)):
-            self._traffic.end()
+            self._traffic.exchanges.remove()
         self._in_flight.clear()
         self._leaving.clear()
 
@@ -91,7 +91,7 @@ class Session:
             await self._idle.wait()
 
     def _ended(self) -> None:
-        self._traffic.end()
+        self._traffic.exchanges.remove()
         self._idle.set()
 
 

@@ -12,7 +12,7 @@ from pegboard.endpoint import Endpoint
 from pegboard.serving.body import Refusal, read_body
 from pegboard.serving.replies import refuse
 from pegboard.serving.session import Session
-from pegboard.serving.traffic import Traffic
+from pegboard.serving.traffic import Gauge, Traffic
 from pegboard.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class SseEndpoint:
     """Serves `<path>/sse` and `<path>/messages/` of one endpoint. ASGI apps both, since neither has a response
     to return: what is returned after a stream has ended raises in Starlette."""
 
-    def __init__(self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, sessions: "SseSessions") -> None:
+    def __init__(self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, sessions: Gauge) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._traffic = traffic
@@ -33,11 +33,12 @@ class SseEndpoint:
         """Serve one session for as long as its stream is open. 405 for a POST is how clients learn to use SSE."""
         if scope["method"] != "GET":
             await refuse(scope, receive, send, 405, "open this URL with GET; it is an SSE stream", {"Allow": "GET"})
-        elif self._traffic.draining or not self._sessions.free:
-            reason = "shutting down" if self._traffic.draining else f"at its limit of {self._sessions.limit} sessions"
+        elif self._traffic.draining or self._sessions.value >= self._settings.max_sessions:
+            limit = self._settings.max_sessions
+            reason = "shutting down" if self._traffic.draining else f"at its limit of {limit} sessions"
             await refuse(scope, receive, send, 503, f"the hub is {reason}; try again later", {"Retry-After": "5"})
         else:
-            with self._traffic.stream(), self._sessions.one():
+            with self._traffic.streams, self._sessions:
                 await self._serve(scope, self._traffic.until_closing(receive), send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,29 +70,6 @@ class SseEndpoint:
             await refuse(scope, receive, send, refusal.status, refusal.message)
             return
         await self._transport.handle_post_message(scope, body.replay(receive), send)
-
-
-class SseSessions:
-    """How many sessions are open over all endpoints, and how many may be."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open = 0
-
-    @property
-    def free(self) -> bool:
-        """Whether one more may be opened."""
-        return self.open < self.limit
-
-    def one(self) -> "SseSessions":
-        """A context that counts one session."""
-        return self
-
-    def __enter__(self) -> None:
-        self.open += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.open -= 1
 
 
 class StalledError(Exception):

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from pegboard.endpoint import Endpoint
 from pegboard.serving.body import Body, Refusal, read_body
-from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY, refuse_rpc
+from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY, headers_of, refuse_rpc
 from pegboard.serving.traffic import Traffic
 from pegboard.settings import ServerSettings
 
@@ -22,6 +22,10 @@ FIXED = frozenset(("prompts/list", "resources/list", "resources/templates/list",
 """Methods whose answer depends on nothing but the request, for as long as the process lives."""
 
 MAX_KEPT = 64
+MAX_KEY = 4096
+
+PER_REQUEST = frozenset(("baggage", "progressToken", "traceparent", "tracestate"))
+"""Members of `_meta` that no list depends on."""
 
 
 class StreamableEndpoint:
@@ -55,7 +59,7 @@ class StreamableEndpoint:
         if scope["method"] == "POST":
             await self._post(scope, receive, send)
         elif scope["method"] == "GET":
-            with self._traffic.stream():
+            with self._traffic.streams:
                 await self._manager.handle_request(scope, self._traffic.until_closing(receive), send)
         else:
             await self._manager.handle_request(scope, receive, send)
@@ -69,27 +73,27 @@ class StreamableEndpoint:
         if self._traffic.draining:
             reason = "the hub is shutting down; send the request again"
             await refuse_rpc(scope, receive, send, 503, SERVER_BUSY, reason, body.request_id)
-        elif _header(scope, VERSION_HEADER) in MODERN:
+        elif headers_of(scope).get(VERSION_HEADER) in MODERN:
             await self._single(body, scope, receive, send)
         else:
             await self._in_session(body, scope, receive, send)
 
     async def _single(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
         if body.method == "subscriptions/listen":
-            with self._traffic.stream():
+            with self._traffic.streams, self._traffic.subscriptions:
                 closing = self._traffic.until_closing(receive)
                 await self._manager.handle_request(scope, body.replay(closing), send)
             return
-        with self._traffic.exchange():
+        with self._traffic.exchanges:
             if self._lists is not None and body.method in FIXED:
                 await self._lists.serve(self._manager, body, scope, receive, send)
             else:
                 await self._manager.handle_request(scope, body.replay(receive), send)
 
     async def _in_session(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
-        session = _header(scope, SESSION_HEADER)
+        session = headers_of(scope).get(SESSION_HEADER)
         if session is None or body.request_id is None:
-            with self._traffic.exchange():
+            with self._traffic.exchanges:
                 await self._manager.handle_request(scope, body.replay(receive), send)
             return
         key = (session, body.request_id)
@@ -99,7 +103,7 @@ class StreamableEndpoint:
             return
         self._in_flight.add(key)
         try:
-            with self._traffic.exchange():
+            with self._traffic.exchanges:
                 await self._manager.handle_request(scope, body.replay(receive), send)
         finally:
             self._in_flight.discard(key)
@@ -124,7 +128,7 @@ class KeptAnswers:
         if kept is None or body.request_id is None:
             answer = _Recorded(send)
             await manager.handle_request(scope, body.replay(receive), answer.send)
-            if body.request_id is not None and len(self._kept) < MAX_KEPT:
+            if body.request_id is not None and len(key) <= MAX_KEY:
                 self._keep(key, body.request_id, answer)
             return
         start, rest = kept
@@ -139,6 +143,8 @@ class KeptAnswers:
         if start is None or start["status"] != 200 or not answer.body.startswith(prefix):
             return
         headers = [header for header in start["headers"] if header[0] != b"content-length"]
+        if len(self._kept) >= MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
         self._kept[key] = ({**start, "headers": headers}, answer.body.removeprefix(prefix))
 
 
@@ -160,14 +166,13 @@ class _Recorded:
 
 def _key_of(body: Body, scope: Scope) -> bytes:
     """Everything an answer may depend on: the request without its id, and the headers the SDK reads."""
-    fields = {key: value for key, value in body.fields.items() if key != "id"}
+    params = dict(body.params)
+    if isinstance(params.get("_meta"), dict):
+        params["_meta"] = {key: value for key, value in params["_meta"].items() if key not in PER_REQUEST}
+    rest = {key: value for key, value in body.fields.items() if key not in ("id", "params")}
     headers = sorted(h for h in scope["headers"] if h[0] in (b"accept", b"content-type") or h[0].startswith(b"mcp-"))
-    return repr((fields, headers)).encode()
+    return repr((rest, params, headers)).encode()
 
 
 def _prefix(request_id: str | int) -> bytes:
     return f'{{"jsonrpc":"2.0","id":{json.dumps(request_id)},"result":'.encode()
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope["headers"] if key == name), None)

@@ -1,66 +1,76 @@
 """Traffic: what is in flight and what is open, so that stopping loses no answer."""
 
 import logging
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from typing import Self
 
 import anyio
 from starlette.types import Message, Receive
 
 log = logging.getLogger(__name__)
 
+FAREWELL_TIMEOUT = 1.0
+
+
+class Gauge:
+    """How many there are now; a context manager that counts one, and a way to wait for none."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._none = anyio.Event()
+
+    def add(self) -> None:
+        """Count one more; each needs a `remove`."""
+        self.value += 1
+
+    def remove(self) -> None:
+        """Count one less."""
+        self.value -= 1
+        if not self.value:
+            self._none.set()
+
+    def __enter__(self) -> Self:
+        self.add()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    async def none(self) -> None:
+        """Wait until there are none."""
+        while self.value:
+            self._none = anyio.Event()
+            await self._none.wait()
+
 
 class Traffic:
     """Counts exchanges (a request and its answer) and streams (open until somebody ends them).
 
-    Stopping goes in three steps: `draining` turns readiness off and new sessions away; when the last exchange is
-    answered, or the grace time is over, `closing` ends the streams.
+    Stopping goes in steps: `draining` turns readiness off and new work away; when the last exchange is answered, or
+    the grace time is over, subscriptions say farewell, and `closing` ends every stream.
     """
 
     def __init__(self) -> None:
-        self.exchanges = 0
-        self.streams = 0
+        self.exchanges = Gauge()
+        self.streams = Gauge()
+        self.subscriptions = Gauge()
         self.draining = False
         self.closing = anyio.Event()
-        self._quiet = anyio.Event()
 
-    def begin(self) -> None:
-        """An exchange began; each `begin` needs an `end`."""
-        self.exchanges += 1
+    async def drain(self, grace: float, farewell: Callable[[], None] = lambda: None) -> None:
+        """Wait until everything in flight is answered, at most `grace` seconds, then end what is open.
 
-    def end(self) -> None:
-        """An exchange was answered, or will never be."""
-        self.exchanges -= 1
-        if self.draining and self.exchanges == 0:
-            self._quiet.set()
-
-    @contextmanager
-    def exchange(self) -> Generator[None]:
-        """Count an exchange for as long as the block runs."""
-        self.begin()
-        try:
-            yield
-        finally:
-            self.end()
-
-    @contextmanager
-    def stream(self) -> Generator[None]:
-        """Count an open stream for as long as the block runs."""
-        self.streams += 1
-        try:
-            yield
-        finally:
-            self.streams -= 1
-
-    async def drain(self, grace: float) -> None:
-        """Wait until everything in flight is answered, at most `grace` seconds, then end the streams."""
+        `farewell` asks the subscriptions to end themselves; they have a second for it.
+        """
         self.draining = True
-        log.info("draining: %d calls in flight, %d streams open", self.exchanges, self.streams)
-        with anyio.move_on_after(grace) as scope:
-            if self.exchanges:
-                await self._quiet.wait()
-        if scope.cancelled_caught:
-            log.warning("%d calls did not finish within %g s and are cancelled", self.exchanges, grace)
+        log.info("draining: %d calls in flight, %d streams open", self.exchanges.value, self.streams.value)
+        with anyio.move_on_after(grace):
+            await self.exchanges.none()
+        if self.exchanges.value:
+            log.warning("%d calls did not finish within %g s and are cancelled", self.exchanges.value, grace)
+        farewell()
+        with anyio.move_on_after(FAREWELL_TIMEOUT):
+            await self.subscriptions.none()
         self.closing.set()
 
     def until_closing(self, receive: Receive) -> Receive:
