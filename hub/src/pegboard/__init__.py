@@ -1,9 +1,33 @@
 """The names a plugin author needs."""
 
-from pegboard.call import Call
-from pegboard.errors import ToolError
-from pegboard.hookspecs import hookimpl
-from pegboard.plugin import Group, Plugin, PluginSettings, tool
-from pegboard.pools import HTTP, PoolKind
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pegboard.call import Call
+    from pegboard.errors import ToolError
+    from pegboard.hookspecs import hookimpl
+    from pegboard.plugin import Group, Plugin, PluginSettings, tool
+    from pegboard.pools import HTTP, PoolKind
 
 __all__ = ["HTTP", "Call", "Group", "Plugin", "PluginSettings", "PoolKind", "ToolError", "hookimpl", "tool"]
+
+_HOMES = {
+    "HTTP": "pools",
+    "Call": "call",
+    "Group": "plugin",
+    "Plugin": "plugin",
+    "PluginSettings": "plugin",
+    "PoolKind": "pools",
+    "ToolError": "errors",
+    "hookimpl": "hookspecs",
+    "tool": "plugin",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: pydantic alone takes longer than `pegboard --help` may take in all.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pegboard' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"pegboard.{_HOMES[name]}"), name)
+    return value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NotRequired, Required, cast, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError, with_config
-from pydantic_core import SchemaError, from_json
+from pydantic_core import ErrorDetails, SchemaError, from_json
 from typing_extensions import TypedDict
 
 from pegboard.call import Call
@@ -32,9 +32,10 @@ class Arguments:
         _check_kinds(function, parameters)
         self._defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
         self._names = list(parameters)
-        self._adapter = _adapter(function, {name: hints.get(name, Any) for name in parameters}, self._defaults)
+        types = {name: hints.get(name, Any) for name in parameters}
+        self._adapter, schema = _adapter(function, types, self._defaults)
         self.returns: Any = hints.get("return", Any)
-        self.schema = self._build_schema()
+        self.schema = self._build_schema(schema)
 
     def check(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the arguments as the function wants them; what may be left out and was is not in there.
@@ -65,22 +66,26 @@ class Arguments:
         return repaired
 
     def _explain(self, given: Mapping[str, Any], error: ValidationError) -> InvalidArguments:
-        return InvalidArguments("invalid arguments\n" + "\n".join(f"- {line}" for line in self._lines(given, error)))
+        lines = "\n".join(f"- {line}" for line in self._lines(given, error))
+        return InvalidArguments(f"invalid arguments\n{lines}".encode(errors="replace").decode())
 
     def _lines(self, given: Mapping[str, Any], error: ValidationError) -> list[str]:
         lines: dict[str, None] = {}
         for detail in error.errors(include_url=False):
-            name = location(detail)
+            name = location(detail, given)
             if detail["type"] == "extra_forbidden":
                 unused = [known for known in self._names if known not in given]
                 lines[f"{name}: unknown argument; {did_you_mean(name, unused) or _list_of(self._names)}"] = None
             else:
-                shown = "" if detail["type"] == "missing" else f", not {show(detail['input'])}"
-                lines[f"{name}: {message(detail)}{shown}"] = None
+                lines[f"{name}: {message(detail)}{self._shown(detail)}"] = None
         return list(lines)
 
-    def _build_schema(self) -> dict[str, Any]:
-        schema = compact(self._adapter.json_schema())
+    def _shown(self, detail: ErrorDetails) -> str:
+        is_secret = self.schema["properties"].get(detail["loc"][0], {}).get("writeOnly", False)
+        return "" if detail["type"] == "missing" or is_secret else f", not {show(detail['input'])}"
+
+    def _build_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        schema = compact(schema)
         schema.pop("additionalProperties", None)
         properties = schema.setdefault("properties", {})
         for name, default in self._defaults.items():
@@ -108,7 +113,7 @@ def compact(schema: Any) -> Any:
 def _inspect(function: Function) -> tuple[inspect.Signature, dict[str, Any]]:
     try:
         return inspect.signature(function), typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, ValueError) as error:
+    except Exception as error:  # an annotation is code, which may raise anything
         raise PluginError(f"the annotations of {function.__name__} cannot be read: {error}") from error
 
 
@@ -122,13 +127,16 @@ def _check_kinds(function: Function, parameters: Mapping[str, inspect.Parameter]
             raise PluginError(f"the parameter {name!r} of {function.__name__} has no name a client could use")
 
 
-def _adapter(function: Function, hints: Mapping[str, Any], defaults: Mapping[str, Any]) -> TypeAdapter[dict[str, Any]]:
+def _adapter(
+    function: Function, hints: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> tuple[TypeAdapter[dict[str, Any]], dict[str, Any]]:
     # A TypedDict and not a model: its keys may be called `schema` or `copy`, and what comes out is a plain dict.
     fields = {name: NotRequired[hint] if name in defaults else Required[hint] for name, hint in hints.items()}
     config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, arbitrary_types_allowed=False)
     make = cast("Callable[[str, dict[str, Any]], type[dict[str, Any]]]", TypedDict)
     try:
-        return TypeAdapter(with_config(config)(make(function.__name__, fields)))
+        adapter = TypeAdapter(with_config(config)(make(function.__name__, fields)))
+        return adapter, adapter.json_schema()
     except (PydanticUserError, SchemaError, TypeError) as error:
         raise PluginError(f"the parameters of {function.__name__} have no JSON schema: {error}") from error
 

@@ -4,6 +4,7 @@
     |- ConfigError         a setting, the file or the environment is wrong
     |- PluginError         a plugin did not make it through a phase of loading
     |- PoolError           a pool could not be opened or is not usable now
+    |- BudgetError         the tools of an endpoint cannot be fitted into its budget
     `- ToolError           one tool call failed in an expected way; the client reads the message
 
 Everything else that is raised is a crash: the hub logs it with a reference and hides its text from clients.
@@ -24,6 +25,10 @@ class PluginError(PegboardError):
 
 class PoolError(PegboardError):
     """A pool cannot be had at this moment; other pools and plugins are not affected."""
+
+
+class BudgetError(PegboardError):
+    """A budget cannot be kept; the message has the numbers and a fix."""
 
 
 class ToolError(PegboardError):

@@ -54,6 +54,8 @@ class Quarantined:
     owner: Owner
     phase: Phase
     reason: str
+    plugin: Plugin | None = field(default=None, repr=False)
+    """What it declared, if it got that far."""
 
     @property
     def why(self) -> str:
@@ -117,17 +119,17 @@ class Loader:
         return [self._load_one(point) for point in order]
 
     def _load_one(self, point: EntryPoint) -> Loaded | Quarantined:
-        owner = Owner.of(point)
+        owner, plugin = Owner.of(point), None
         try:
             self._check_unique(owner)
-            check_trust(owner, self._settings.trust.allow)
+            self._check_trust(owner)
             implementation = self._import(point)
             hooks = self._register(owner, implementation)
             plugin = self._declare(owner, hooks)
             settings = self._configure(plugin)
             tools = self._bind(owner, plugin, settings)
         except _Failed as failure:
-            return Quarantined(owner, failure.phase, failure.reason)
+            return Quarantined(owner, failure.phase, failure.reason, plugin)
         self._owners[owner.name] = owner
         self._tool_owners.update(dict.fromkeys((tool.name for tool in tools), owner))
         return Loaded(owner, plugin, settings, tools, implementation, hooks)
@@ -136,6 +138,11 @@ class Loader:
         other = self._owners.get(owner.name)
         if other is not None:
             raise _Failed("found", f"the name belongs to {other} already; uninstall one of the two")
+
+    def _check_trust(self, owner: Owner) -> None:
+        reason = why_untrusted(owner, self._settings.trust.allow)
+        if reason is not None:
+            raise _Failed("trusted", reason)
 
     def _import(self, point: EntryPoint) -> Any:
         loaded = _in_time("imported", "the import", self._settings.loading.timeout, point.load)
@@ -189,21 +196,21 @@ class Loader:
         return tuple(tools)
 
 
-def check_trust(owner: Owner, allow: Iterable[str]) -> None:
+def why_untrusted(owner: Owner, allow: Iterable[str]) -> str | None:
     """Decide from the distribution's name and version alone whether a plugin may be imported.
 
-    Raises, for one that may not, a failure of the phase `trusted` that prints the line to add.
+    Returns `None` for one that may, else the reason with the line to add.
     """
     if owner.distribution in OWN_DISTRIBUTIONS:
-        return
+        return None
     allowed = [Requirement(line) for line in allow]
     named = [line for line in allowed if canonicalize_name(line.name) == owner.distribution]
     if any(line.specifier.contains(owner.version, prereleases=True) for line in named):
-        return
+        return None
     if named:
-        raise _Failed("trusted", f"[trust] allows {', '.join(map(str, named))}, and installed is {owner.version}")
+        return f"[trust] allows {', '.join(map(str, named))}, and installed is {owner.version}"
     lines = ", ".join(f'"{line}"' for line in [*map(str, allowed), owner.distribution])
-    raise _Failed("trusted", f"it was not imported; if you trust it, write under [trust]: allow = [{lines}]")
+    return f"it was not imported; if you trust it, write under [trust]: allow = [{lines}]"
 
 
 def _is_foreign(point: EntryPoint) -> bool:

@@ -2,15 +2,11 @@
 
 import types
 import typing
-import warnings
-from collections.abc import Mapping
-from dataclasses import is_dataclass
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from mcp_types import ContentBlock
-from pydantic import BaseModel, PydanticUserError, TypeAdapter
+from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError, SchemaError, from_json, to_json
-from typing_extensions import is_typeddict
 
 from pegboard.arguments import compact
 from pegboard.plugin import Function
@@ -32,9 +28,9 @@ class Output:
     """
 
     def __init__(self, function: Function, returns: Any) -> None:
-        self._adapter = None if _is_plain(returns) else _adapter(returns)
-        self._wraps = not _is_object(returns)
-        self.schema = self._build_schema() if self._adapter is not None else None
+        self._adapter, schema = (None, None) if _is_plain(returns) else _adapter(returns)
+        self._wraps = schema is not None and schema.get("type") != "object"
+        self.schema = _wrapped(schema) if schema is not None and self._wraps else schema
         self._function = function.__name__
 
     def convert(self, value: Any) -> Result:
@@ -45,22 +41,14 @@ class Output:
         if self._adapter is None:
             return result(_content(value))
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                # Through JSON and back, so that a NaN is null and no object of Python's own is left in there.
-                text = self._adapter.dump_json(value, by_alias=True)
-        except (UserWarning, PydanticSerializationError) as error:
+            # Through JSON and back, so that a NaN is null and no object of Python's own is left in there.
+            text = self._adapter.dump_json(value, by_alias=True, warnings="error")
+        except PydanticSerializationError as error:
             raise TypeError(f"{self._function} did not return what its annotation says") from error
         data = from_json(text)
+        if not self._wraps and not isinstance(data, dict):
+            raise TypeError(f"{self._function} did not return the object its annotation says")
         return result([text_block(text.decode())], {"result": data} if self._wraps else data)
-
-    def _build_schema(self) -> dict[str, Any] | None:
-        assert self._adapter is not None
-        schema = compact(self._adapter.json_schema(mode="serialization"))
-        if not self._wraps:
-            return schema
-        definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
-        return {"type": "object", "properties": {"result": schema}, "required": ["result"], **definitions}
 
 
 def result(content: list[Any], structured: Any = None, *, is_error: bool = False) -> Result:
@@ -88,7 +76,7 @@ def _content(value: Any) -> list[Any]:
         return [value.model_dump(by_alias=True, mode="json", exclude_none=True)]
     if isinstance(value, list) and value and all(isinstance(item, (*CONTENT, str)) for item in cast(list[Any], value)):
         return [block for item in cast(list[Any], value) for block in _content(item)]
-    return [text_block(value if isinstance(value, str) else to_json(value).decode())]
+    return [text_block(value if isinstance(value, str) else to_json(value, inf_nan_mode="null").decode())]
 
 
 def _is_plain(returns: Any) -> bool:
@@ -107,20 +95,21 @@ def _is_content(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, CONTENT)
 
 
-def _is_object(returns: Any) -> bool:
-    if get_origin(returns) is Annotated:
-        return _is_object(get_args(returns)[0])
-    origin: object = get_origin(returns) or returns
-    if not isinstance(origin, type):
-        return False
-    return is_typeddict(cast(type[Any], origin)) or is_dataclass(origin) or issubclass(origin, (BaseModel, Mapping))
-
-
-def _adapter(returns: Any) -> TypeAdapter[Any] | None:
+def _adapter(returns: Any) -> tuple[TypeAdapter[Any], dict[str, Any]] | tuple[None, None]:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(returns)
-        adapter.json_schema(mode="serialization")
+        return adapter, _typed(compact(adapter.json_schema(mode="serialization")))
     except (PydanticUserError, SchemaError, TypeError):
-        return None
-    else:
-        return adapter
+        return None, None
+
+
+def _typed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its type at the root, where MCP wants to read it, also when the root is only a reference."""
+    name = schema.get("$ref", "").removeprefix("#/$defs/")
+    named = schema.get("$defs", {}).get(name, {})
+    return {"type": named["type"], **schema} if "type" in named else schema
+
+
+def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+    return {"type": "object", "properties": {"result": schema}, "required": ["result"], **definitions}

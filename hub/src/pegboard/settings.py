@@ -124,6 +124,12 @@ class HubSettings(Section):
     )
 
 
+def sections() -> dict[str, type[BaseModel]]:
+    """The models of the hub's own sections by name; those of `[plugins.NAME]` come with the plugins."""
+    fields = HubSettings.model_fields.items()
+    return {name: cast(type[BaseModel], field.annotation) for name, field in fields if name != "plugins"}
+
+
 def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
     """The configuration file: the given one, `PEGBOARD_CONFIG`, or `pegboard.toml` here if there is one.
 
@@ -142,25 +148,28 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
 
     Raises `ConfigError` that lists everything that is wrong, one line each, with no values in it.
     """
-    table = read_file(path) if path is not None else {}
-    sections = {name: _section_model(name) for name in HubSettings.model_fields if name != "plugins"}
+    table: dict[str, Any] = resolve(read_file(path), path.parent, str(path)) if path is not None else {}
+    return parse_settings(table, str(path or "the environment"), environ)
+
+
+def parse_settings(table: Table, source: str, environ: Mapping[str, str]) -> HubSettings:
+    """The settings of a file's tables, references resolved, and the environment. Raises `ConfigError`, see above."""
     given = {**table}
-    for name, model in sections.items():
+    for name, model in sections().items():
         variables = variables_of(name, model, environ)
         if variables and isinstance(given.get(name, {}), dict):
             given[name] = {**given.get(name, {}), **variables}
-    return validate(HubSettings, given, str(path or "the environment"), lambda loc: _variable_or_key(loc, environ))
+    return validate(HubSettings, given, source, lambda loc: _variable_or_key(loc, environ))
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The file's tables, references resolved. Raises `ConfigError` for what is no TOML or cannot be read."""
+    """The file's tables as they are written. Raises `ConfigError` for what is no TOML or cannot be read."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return cast(dict[str, Any], resolve(table, path.parent, str(path)))
 
 
 def variables_of(section: str, model: type[BaseModel], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -173,8 +182,7 @@ def variables_of(section: str, model: type[BaseModel], environ: Mapping[str, str
 
 def unknown_variables(environ: Mapping[str, str], plugins: Mapping[str, type[BaseModel]]) -> list[str]:
     """One line for each `PEGBOARD_` variable nobody reads. Kubernetes sets some of its own, so they are no error."""
-    sections = {name: _section_model(name) for name in HubSettings.model_fields if name != "plugins"}
-    models = {**sections, **plugins}
+    models = {**sections(), **plugins}
     known = {f"{PREFIX}{name}_{field}".upper() for name, model in models.items() for field in model.model_fields}
     strange = sorted(name for name in environ if name.startswith(PREFIX) and name not in known | OWN_VARIABLES)
     return [f"{name}: no setting has this name; {did_you_mean(name, known)}".rstrip("; ") for name in strange]
@@ -204,7 +212,7 @@ def validate(model: type[M], given: Table, source: str, remedy: Callable[[tuple[
     except ValidationError as error:
         lines: list[str] = []
         for detail in error.errors(include_url=False):
-            where = location(detail)
+            where = location(detail, given)
             if detail["type"] == "extra_forbidden":
                 known = _known_keys(model, detail["loc"][:-1])
                 lines.append(f"{where}: unknown key; {_nearest(str(detail['loc'][-1]), known)}")
@@ -222,16 +230,15 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     for part in path:
         field = model.model_fields.get(str(part))
-        candidates = [field.annotation, *get_args(field.annotation)] if field is not None else []
-        inner = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-        if inner is None:
-            return []
-        model = inner
+        model = (_model_in(field.annotation) if field is not None else None) or model
     return list(model.model_fields)
 
 
-def _section_model(name: str) -> type[BaseModel]:
-    return cast(type[BaseModel], HubSettings.model_fields[name].annotation)
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first model inside an annotation: `Target` of `dict[str, Target] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def _variable_or_key(loc: tuple[Any, ...], environ: Mapping[str, str]) -> str:

@@ -1,10 +1,11 @@
 """Validation errors in our own words: one line says where and what, never in pydantic's text."""
 
+import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import ErrorDetails
 
 MAX_SHOWN = 60
 
@@ -58,7 +59,10 @@ MESSAGES: Mapping[str, str] = {
 
 def message(detail: ErrorDetails) -> str:
     """What is wrong, without the value: `must be at least 1`."""
-    return MESSAGES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
+    try:
+        return MESSAGES[detail["type"]].format(**detail.get("ctx", {}))
+    except KeyError:  # a type without words, or one of ours raised by somebody else with another context
+        return "is not valid"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -67,12 +71,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
-def location(detail: ErrorDetails) -> str:
-    """Where an error is, as a user writes it: `filter.city[0]`."""
-    # The names of union branches ("int", "list[str]", "function-after[...]") are pydantic's, not the client's.
-    first, *rest = detail["loc"] or ("arguments",)
-    inner = [part for part in rest if isinstance(part, int) or part.isidentifier()]
-    return str(first) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner)
+def location(detail: ErrorDetails, given: Any) -> str:
+    """Where in `given` an error is, as a user writes it: `filter.city[0]`."""
+    where, value = "", given
+    for index, part in enumerate(detail["loc"]):
+        is_missing = index == len(detail["loc"]) - 1 and detail["type"] == "missing"
+        if isinstance(value, dict) and (part in value or is_missing):
+            where += f".{part if str(part).isprintable() else repr(part)}"
+            value = cast(dict[Any, Any], value).get(part)
+        elif isinstance(value, list) and isinstance(part, int):
+            where += f"[{part}]"
+            value = cast(list[Any], value)[part]
+        # Anything else, such as the name of a union's branch, is pydantic's and not in what was given.
+    return where.removeprefix(".") or "arguments"
 
 
 def show(value: Any) -> str:
@@ -81,5 +92,5 @@ def show(value: Any) -> str:
         return "an object"
     if isinstance(value, list):
         return "a list"
-    text = to_json(value, fallback=str).decode()
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -42,7 +42,8 @@ class Body:
 
     @property
     def request_id(self) -> str | int | None:
-        given = self.fields.get("id")
+        """The id of a request; `None` for a notification, and for an answer, whose id is one of the hub's own."""
+        given = self.fields.get("id") if self.method is not None else None
         return given if isinstance(given, str | int) and not isinstance(given, bool) else None
 
     @property

@@ -35,6 +35,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _without_padding(scope)
         headers = headers_of(scope)
         key = (headers.get(b"host"), headers.get(b"origin"), len(headers) == len(scope["headers"]))
         if key not in self._passed:
@@ -90,6 +91,13 @@ def _without_port(host: str) -> str | None:
         name, port = host, "0"
     well_formed = port.isascii() and port.isdigit() and urlsplit(f"//{name}").netloc == name and "@" not in name
     return name if well_formed else None
+
+
+def _without_padding(scope: Scope) -> Scope:
+    # White space around a header's value is no part of it (RFC 9110, 5.5); httptools leaves what stands behind.
+    if not any(value.endswith((b" ", b"\t")) for _, value in scope["headers"]):
+        return scope
+    return {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
 
 
 def _all(scope: Scope, name: bytes) -> list[bytes]:

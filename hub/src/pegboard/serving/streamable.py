@@ -40,7 +40,7 @@ class StreamableEndpoint:
         self._endpoint = endpoint
         self._settings = settings
         self._traffic = traffic
-        self._in_flight: set[tuple[bytes, str | int]] = set()
+        self._in_flight: set[tuple[bytes, str]] = set()
         self._lists = KeptAnswers() if keep_lists else None
         self._manager = StreamableHTTPSessionManager(
             endpoint.server,
@@ -70,7 +70,7 @@ class StreamableEndpoint:
         except Refusal as refusal:
             await refuse_rpc(scope, receive, send, refusal.status, refusal.code, refusal.message)
             return
-        if self._traffic.draining:
+        if self._traffic.draining and body.request_id is not None:
             reason = "the hub is shutting down; send the request again"
             await refuse_rpc(scope, receive, send, 503, SERVER_BUSY, reason, body.request_id)
         elif headers_of(scope).get(VERSION_HEADER) in MODERN:
@@ -96,7 +96,8 @@ class StreamableEndpoint:
             with self._traffic.exchanges:
                 await self._manager.handle_request(scope, body.replay(receive), send)
             return
-        key = (session, body.request_id)
+        # The SDK keeps the streams of a session by `str(id)`: `"7"` would take away the answer of `7`.
+        key = (session, str(body.request_id))
         if key in self._in_flight:
             problem = f"a request with the id {body.request_id!r} is still in flight"
             await refuse_rpc(scope, receive, send, 400, INVALID_REQUEST, problem, body.request_id)

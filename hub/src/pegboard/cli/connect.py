@@ -1,0 +1,80 @@
+"""`pegboard connect`: the configuration of a client, printed or written."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pegboard.cli.client_file import put_server
+from pegboard.cli.clients import CLIENTS, Client, pegboard_command
+from pegboard.cli.endpoints import path_of
+from pegboard.cli.options import config_option, debug_option
+from pegboard.cli.starting import read_settings
+from pegboard.settings import ServerSettings, find_file
+
+
+@click.command
+@click.argument("client", type=click.Choice(list(CLIENTS)))
+@click.option(
+    "--url", metavar="URL", help="Where the hub is, if not where [server] says; one that ends in /sse or /mcp is kept."
+)
+@click.option("--endpoint", default="all", metavar="NAME", help="`postgres`, or `awx/inventory`; else everything.")
+@click.option("--stdio", is_flag=True, help="Let the client start `pegboard stdio` itself; needs no running hub.")
+@click.option("--write", is_flag=True, help="Put it into the client's file and keep what else is there.")
+@config_option
+@debug_option
+def command(client: str, url: str | None, endpoint: str, stdio: bool, write: bool, config: Path | None) -> None:
+    """Print the configuration of a client, or write it.
+
+    `claude` is Claude Desktop, which reaches the hub through `npx mcp-remote` (Node.js); `vscode` is for this folder;
+    `cursor` for the user. The JSON goes to standard output, its place to standard error. With --write a backup stays
+    beside a file that is changed, and one that is not valid JSON is left alone.
+
+    \b
+    Examples:
+      pegboard connect claude --write
+      pegboard connect vscode --endpoint postgres
+      pegboard connect cursor --stdio --config pegboard.toml
+    """
+    if url and stdio:
+        raise click.UsageError("--stdio starts a hub of its own, so it takes no --url", click.get_current_context())
+    chosen = CLIENTS[client]
+    entry = _local(chosen, endpoint, config) if stdio else chosen.remote(_url(chosen, url, endpoint, config))
+    name = "-".join(["pegboard", *path_of(endpoint).split("/")[1:]])
+    if write:
+        click.echo(f"{put_server(chosen.file(), chosen.key, name, entry)}; now {chosen.next_step}", err=True)
+    else:
+        click.echo(f"{chosen.title} reads {chosen.file()}; put this in there, or use --write", err=True)
+        click.echo(json.dumps({chosen.key: {name: entry}}, indent=2, ensure_ascii=False))
+
+
+def _local(client: Client, endpoint: str, config: Path | None) -> dict[str, Any]:
+    file = find_file(config, os.environ)
+    program, *arguments = pegboard_command()
+    arguments.append("stdio")
+    if path_of(endpoint):
+        arguments += ["--endpoint", path_of(endpoint).strip("/")]
+    if file is not None:
+        # Clients start it in a folder of their own choice.
+        arguments += ["--config", str(file.absolute())]
+    return client.local(program, arguments)
+
+
+def _url(client: Client, url: str | None, endpoint: str, config: Path | None) -> str:
+    url = (url or _base(read_settings(config).server)).rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--url must begin with http:// or https://, not {url!r}", click.get_current_context())
+    if not url.endswith(("/sse", "/mcp")):
+        return f"{url}{path_of(endpoint)}/{client.transport}"
+    if path_of(endpoint):
+        raise click.UsageError(f"{url} names an endpoint already; leave out --endpoint", click.get_current_context())
+    return url
+
+
+def _base(server: ServerSettings) -> str:
+    if server.port == 0:
+        raise click.UsageError("[server] port is 0, so only --url can tell the port", click.get_current_context())
+    host = "127.0.0.1" if server.host in ("", "0.0.0.0", "::") else server.host  # noqa: S104 # compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"

@@ -1,0 +1,45 @@
+"""Ready: what is said when a hub listens. The endpoints, what is not served, and the line a client needs."""
+
+from typing import Any
+
+import click
+
+from pegboard.cli.clients import mcp_remote_line
+from pegboard.cli.text import indented, table
+from pegboard.hub import Hub
+
+
+def describe(hub: Hub, base: str) -> dict[str, Any]:
+    """The running hub for programs."""
+    return {
+        "url": base,
+        "version": hub.version,
+        "endpoints": [
+            {
+                "name": endpoint.offer.name,
+                "sse": f"{base}{path}/sse",
+                "mcp": f"{base}{path}/mcp",
+                "tools": [tool.name for tool in endpoint.offer.tools],
+            }
+            for path, endpoint in hub.endpoints.items()
+        ],
+        "not_served": [
+            {"name": q.owner.name, "distribution": q.owner.distribution, "phase": q.phase, "reason": q.reason}
+            for q in hub.quarantined
+        ],
+    }
+
+
+def say_ready(hub: Hub, base: str) -> None:
+    """Tell people on standard error what is served where, and how to connect."""
+    click.echo(click.style(f"pegboard {hub.version} is ready at {base}", bold=True) + "\n", err=True)
+    click.echo(indented(_endpoints(describe(hub, base))), err=True)
+    for plugin in hub.quarantined:
+        why = indented(plugin.why, 4).lstrip()
+        click.echo(f"\n  {click.style('not served:', fg='yellow')} {plugin.owner}\n    {why}", err=True)
+    click.echo(f"\nConnect a client that speaks only stdio with\n\n  {mcp_remote_line(base)}\n", err=True)
+
+
+def _endpoints(described: dict[str, Any]) -> str:
+    rows = [[e["name"], str(len(e["tools"])), e["sse"], e["mcp"]] for e in described["endpoints"]]
+    return table(["endpoint", "tools", "sse", "mcp"], rows)

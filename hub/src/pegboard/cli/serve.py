@@ -1,0 +1,52 @@
+"""`pegboard serve`: the hub over HTTP until a signal stops it."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pegboard.cli.options import address_options, config_option, debug_option, json_option
+from pegboard.cli.ready import describe, say_ready
+from pegboard.cli.starting import log_to_stderr, read_settings, run, stopped_by_signal
+from pegboard.cli.text import print_json
+from pegboard.hub import Hub
+from pegboard.serving.server import serve_http
+from pegboard.settings import HubSettings
+from pegboard.telemetry import telemetry
+
+
+@click.command
+@address_options
+@click.option("--strict", is_flag=True, help="Do not start when a plugin cannot be loaded; exit with 1.")
+@config_option
+@json_option("When ready, print the endpoints as one line of JSON on standard output.")
+@debug_option
+def command(host: str | None, port: int | None, strict: bool, config: Path | None, as_json: bool) -> None:
+    """Serve every plugin over SSE and Streamable HTTP.
+
+    Each plugin has its own endpoint, and `/sse` and `/mcp` have them all. A plugin that cannot be loaded is named
+    with the remedy, and the others are served. SIGTERM or Ctrl-C lets calls in flight finish, then exits with 0; a
+    second one exits at once.
+
+    \b
+    Example:
+      pegboard serve --port 9000 --config pegboard.toml
+    """
+    settings = read_settings(config, server={"host": host, "port": port}, strict=strict)
+    log_to_stderr(settings.log.level)
+    with stopped_by_signal():
+        run(serve, settings, as_json)
+
+
+async def serve(settings: HubSettings, as_json: bool) -> None:
+    """Open the hub and serve it; says when it is ready."""
+    with telemetry(settings.telemetry):
+        async with Hub(settings) as hub:
+            await serve_http(hub, on_ready=partial(tell_ready, hub, as_json))
+
+
+def tell_ready(hub: Hub, as_json: bool, url: str) -> None:
+    """Say on standard error what is served, and on standard output too for programs."""
+    say_ready(hub, url)
+    if as_json:
+        print_json(describe(hub, url))

@@ -1,0 +1,127 @@
+"""What went wrong with PostgreSQL, as a sentence the caller can act on."""
+
+import socket
+import ssl
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from pegboard import ToolError
+from pegboard_postgres import driver
+from pegboard_postgres.target import Target
+
+CONNECTING: dict[str, str] = {
+    "28P01": "it refuses the user or the password; correct the plugin's dsn",
+    "28000": "it refuses this user from this host (pg_hba.conf); correct the plugin's dsn or let the user in",
+    "3D000": "it has no database of this name; correct the plugin's dsn",
+    "42501": "the user may not connect to this database; grant CONNECT or correct the plugin's dsn",
+    "53300": "it has no connection left; try again, or lower max_connections",
+    "57P03": "it is starting up or shutting down; try again in a moment",
+}
+"""Why PostgreSQL does not let us in, by SQLSTATE."""
+
+REMEDIES: dict[str, str] = {
+    "25006": "this tool only reads",
+    "42501": "postgres_list_tables lists what may be read",
+    "42703": "postgres_describe_table lists the columns",
+    "42P01": "postgres_list_tables lists the tables",
+    "42P18": "write the type of the parameter, as in $1::int",
+    "55P03": "somebody else holds the lock; try again later",
+}
+"""What to do about an error in a statement, by SQLSTATE, where PostgreSQL has no hint of its own."""
+
+LOST = ("08", "57P", "25P03", "25P04")
+"""SQLSTATEs that begin so mean that the session is gone: connection errors, shutdowns, the server's own timeouts."""
+
+CANCELED = "57014"
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the error says that the connection is gone, so that another one may still do."""
+    sqlstate = getattr(error, "sqlstate", None)
+    if sqlstate is not None:
+        return str(sqlstate).startswith(LOST)
+    # Its subclasses are about a value or a feature; the class itself says "connection is closed".
+    return isinstance(error, OSError) or type(error).__name__ == "InterfaceError"
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether the server cancelled the statement: at its timeout, or because an administrator asked for it."""
+    return getattr(error, "sqlstate", None) == CANCELED
+
+
+@contextmanager
+def explained(target: Target) -> Generator[None]:
+    """Turn what the driver raises inside into a `ToolError`; anything else passes."""
+    try:
+        yield
+    except driver.errors() as error:
+        if is_lost(error):
+            raise lost(target) from error
+        raise statement_error(error) from error
+
+
+def unreachable(target: Target, error: BaseException) -> ToolError:
+    """Why no connection could be made."""
+    return ToolError(f"PostgreSQL at {target} cannot be used: {_reason(target, error)}")
+
+
+def lost(target: Target) -> ToolError:
+    """The connection ended while it was in use."""
+    return ToolError(f"the connection to PostgreSQL at {target} was lost; try again, the next call connects anew")
+
+
+def busy(target: Target) -> ToolError:
+    """Nobody gave a connection back in time."""
+    return ToolError(
+        f"all {target.max_connections} connections to PostgreSQL at {target} are busy; "
+        f"try again in a moment, or raise max_connections"
+    )
+
+
+def timed_out(seconds: float) -> ToolError:
+    """The statement took too long, and was cancelled."""
+    return ToolError(
+        f"the query was cancelled after {seconds:.3g} s (timeout); narrow it down with WHERE or LIMIT, "
+        f"or look at its plan with EXPLAIN"
+    )
+
+
+def statement_error(error: Any, sql: str | None = None) -> ToolError:
+    """PostgreSQL's own words, with SQLSTATE and hint, and the place in `sql` if that is what it complains about."""
+    sqlstate = getattr(error, "sqlstate", None)
+    message = str(error.args[0]) if error.args else type(error).__name__
+    if sqlstate is None:
+        return ToolError(f"the driver says: {message}; select that value as value::text or row_to_json(value)")
+    detail, hint = getattr(error, "detail", None), getattr(error, "hint", None) or REMEDIES.get(sqlstate)
+    parts = [f"PostgreSQL says: {message} ({sqlstate}{_place(error, sql)})"]
+    parts += [f"detail: {detail}"] * bool(detail) + [f"hint: {hint}"] * bool(hint)
+    return ToolError("\n".join(parts))
+
+
+def _place(error: Any, sql: str | None) -> str:
+    position = getattr(error, "position", None)
+    if sql is None or not position:
+        return ""
+    before = sql[: int(position) - 1]
+    return f", line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+
+
+def _reason(target: Target, error: BaseException) -> str:
+    sqlstate = getattr(error, "sqlstate", None)
+    if sqlstate is not None:
+        return CONNECTING.get(sqlstate) or f"{error.args[0]} ({sqlstate})"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {target.connect_timeout:g} s; is the server up, and the network open?"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there; start the server or correct the plugin's dsn"
+    if isinstance(error, socket.gaierror):
+        return "the host name is unknown; correct the plugin's dsn"
+    if isinstance(error, ssl.SSLError):
+        reason = getattr(error, "reason", None) or "no reason given"
+        return f"TLS failed ({reason}); correct sslmode or the certificates in the dsn"
+    if isinstance(error, ConnectionError):
+        return "it broke off; is this a PostgreSQL server, and does the sslmode in the dsn fit it?"
+    if isinstance(error, OSError):
+        return f"{error.strerror or 'none of its addresses can be reached'}; is the server up, and the dsn right?"
+    return f"the dsn cannot be used ({type(error).__name__}); correct it in the plugin's settings"
