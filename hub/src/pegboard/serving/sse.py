@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from urllib.parse import parse_qs
 
 import anyio
 from mcp.server.sse import SseServerTransport
@@ -59,7 +58,7 @@ class SseEndpoint:
         if scope["method"] != "POST":
             await refuse(scope, receive, send, 405, "post messages to this URL", {"Allow": "POST"})
             return
-        if "session_id" not in parse_qs(scope["query_string"].decode("latin-1")):
+        if b"session_id=" not in scope["query_string"]:
             await refuse(
                 scope, receive, send, 400, f"open {self._endpoint.offer.path}/sse; it names the URL to post to"
             )

@@ -1,0 +1,46 @@
+"""Who is measured: the commands that start the servers, and where their endpoints are."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.processes import ROOT
+
+BASELINE = "sdk"
+PEGBOARD = "pegboard"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One server: how it is called here and started, and what stands before `/mcp` and `/sse` in its paths."""
+
+    name: str
+    label: str
+    module: str
+    arguments: Sequence[str] = ("{port}",)
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    prefix: str = ""
+    sse: bool = True
+
+    def command(self, port: int) -> list[str]:
+        return ["-m", self.module, *(argument.format(port=port) for argument in self.arguments)]
+
+
+PEERS = [
+    Peer("ceiling", "raw ASGI, the ceiling", "bench.servers.ceiling", sse=False),
+    Peer("sdk", "bare SDK", "bench.servers.sdk"),
+    Peer("mcpserver", "MCPServer", "bench.servers.mcpserver"),
+    Peer("fastmcp", "FastMCP", "bench.servers.fastmcp_server"),
+    Peer(
+        "pegboard",
+        "pegboard",
+        "pegboard.cli",
+        ("serve", "--port", "{port}"),
+        environment={
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "bench" / "plugin"), str(ROOT)]),
+            "PEGBOARD_TRUST_ALLOW": "pegboard-bench",
+            "PEGBOARD_LOG_LEVEL": "warning",
+        },
+        prefix="/bench",
+    ),
+]
