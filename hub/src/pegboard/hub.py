@@ -19,8 +19,6 @@ from pegboard.keeper import Keepers
 from pegboard.loading import Loaded, Loader, Quarantined
 from pegboard.plugin import Group
 from pegboard.pools import Pools
-from pegboard.prompts import bind_prompts
-from pegboard.resources import bind_resources
 from pegboard.settings import HubSettings
 from pegboard.tools import Runner
 
@@ -155,8 +153,8 @@ class Hub:
             title=plugin.name,
             instructions=plugin.plugin.instructions,
             tools=plugin.tools,
-            prompts=bind_prompts(plugin.plugin, plugin.settings),
-            resources=bind_resources(plugin.plugin, plugin.settings),
+            prompts=plugin.prompts,
+            resources=plugin.resources,
         )
 
     def _group_offer(self, plugin: Loaded, group: Group) -> Offer:

@@ -45,13 +45,14 @@ class Keepers:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         tasks, self._tasks = self._tasks, None
         assert tasks is not None
         for kept in reversed(list(self._kept)):
             await self._close(kept)
         tasks.cancel_scope.cancel()
-        return await tasks.__aexit__(kind, error, traceback)
+        # The error of the block is none of the keepers' own: handed to the group it would come back wrapped in one.
+        await tasks.__aexit__(None, None, None)
 
     @property
     def closing(self) -> bool:
@@ -79,12 +80,13 @@ class Keepers:
                 async with manager as value:
                     kept = Kept(name, value)
                     self._kept.append(kept)
+                    # When the hub is cancelled it still releases one after the other, last opened first.
+                    scope.shield = True
                     task_status.started(kept)
                     try:
                         await kept.release.wait()
                     finally:
                         scope.deadline = anyio.current_time() + self.close_timeout
-                        scope.shield = True
             if scope.cancelled_caught:
                 log.warning("%s did not close within %g s", name, self.close_timeout)
         except Exception:  # the crash of one must not reach the others; before it is kept its opener hears of it
@@ -98,7 +100,7 @@ class Keepers:
 
     async def _close(self, kept: Kept[Any]) -> None:
         kept.release.set()
-        with anyio.move_on_after(self.close_timeout + 1, shield=True) as scope:
+        with anyio.move_on_after(self.close_timeout * 2, shield=True) as scope:
             await kept.closed.wait()
         if scope.cancelled_caught:
             log.error("%s ignores its cancellation and is left behind", kept.name)

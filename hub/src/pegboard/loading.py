@@ -4,19 +4,24 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, TypeVar
+from functools import partial
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import Any, Literal, TypeVar, cast
 
 import anyio
 import pluggy
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from pegboard import hookspecs
-from pegboard.errors import ConfigError, PluginError
+from pegboard.errors import PegboardError
 from pegboard.hookspecs import ENTRY_POINT_GROUP
 from pegboard.plugin import Plugin, PluginSettings
+from pegboard.prompts import BoundPrompt, bind_prompts
+from pegboard.resources import BoundResource, bind_resources
 from pegboard.settings import HubSettings, validate, variables_of
 from pegboard.tools import SYNC_THREADS, BoundTool
 
@@ -40,8 +45,11 @@ class Owner:
 
     @classmethod
     def of(cls, entry_point: EntryPoint) -> "Owner":
-        dist = entry_point.dist
-        return cls(entry_point.name, canonicalize_name(dist.name) if dist else "unknown", dist.version if dist else "0")
+        try:
+            dist = cast(Distribution, entry_point.dist)
+            return cls(entry_point.name, canonicalize_name(dist.name), str(dist.version))
+        except Exception:  # noqa: BLE001 # what is left of a broken installation has metadata of any shape
+            return cls(entry_point.name, "unknown", "0")
 
     def __str__(self) -> str:
         return f"{self.name!r} of {self.distribution} {self.version}"
@@ -74,6 +82,8 @@ class Loaded:
     plugin: Plugin
     settings: PluginSettings
     tools: tuple[BoundTool, ...]
+    prompts: tuple[BoundPrompt, ...]
+    resources: tuple[BoundResource, ...]
     implementation: Any = field(repr=False)
     hooks: Mapping[str, Callable[..., Any]] = field(repr=False)
 
@@ -126,13 +136,15 @@ class Loader:
             implementation = self._import(point)
             hooks = self._register(owner, implementation)
             plugin = self._declare(owner, hooks)
-            settings = self._configure(plugin)
-            tools = self._bind(owner, plugin, settings)
+            settings = _guarded("configured", partial(self._configure, plugin))
+            tools = _guarded("declared", partial(self._bind, owner, plugin, settings))
+            prompts = _guarded("declared", partial(bind_prompts, plugin, settings))
+            resources = _guarded("declared", partial(bind_resources, plugin, settings))
         except _Failed as failure:
             return Quarantined(owner, failure.phase, failure.reason, plugin)
         self._owners[owner.name] = owner
         self._tool_owners.update(dict.fromkeys((tool.name for tool in tools), owner))
-        return Loaded(owner, plugin, settings, tools, implementation, hooks)
+        return Loaded(owner, plugin, settings, tools, prompts, resources, implementation, hooks)
 
     def _check_unique(self, owner: Owner) -> None:
         other = self._owners.get(owner.name)
@@ -145,8 +157,11 @@ class Loader:
             raise _Failed("trusted", reason)
 
     def _import(self, point: EntryPoint) -> Any:
-        loaded = _in_time("imported", "the import", self._settings.loading.timeout, point.load)
-        return _guarded("imported", loaded) if isinstance(loaded, type) else loaded
+        def load() -> Any:
+            loaded = point.load()
+            return loaded() if isinstance(loaded, type) else loaded
+
+        return _in_time("imported", "the import", self._settings.loading.timeout, load)
 
     def _register(self, owner: Owner, implementation: Any) -> dict[str, Callable[..., Any]]:
         try:
@@ -176,18 +191,12 @@ class Loader:
     def _configure(self, plugin: Plugin) -> PluginSettings:
         section = f"[plugins.{plugin.name}]"
         table = self._settings.plugins.get(plugin.name, {})
-        try:
-            given = {**table, **variables_of(plugin.name, plugin.settings, self._environ)}
-            return validate(plugin.settings, given, section, lambda loc: _line_to_write(plugin.name, loc, given))
-        except ConfigError as error:
-            raise _Failed("configured", str(error)) from error
+        given = {**table, **variables_of(plugin.name, plugin.settings, self._environ)}
+        return validate(plugin.settings, given, section, lambda loc: _line_to_write(plugin.name, loc, given))
 
     def _bind(self, owner: Owner, plugin: Plugin, settings: PluginSettings) -> tuple[BoundTool, ...]:
         threads = anyio.CapacityLimiter(SYNC_THREADS)
-        try:
-            tools = [BoundTool(plugin, function, settings, threads, group) for function, group in plugin.functions()]
-        except PluginError as error:
-            raise _Failed("declared", str(error)) from error
+        tools = [BoundTool(plugin, function, settings, threads, group) for function, group in plugin.functions()]
         names: dict[str, Owner] = dict(self._tool_owners)
         for tool in tools:
             if tool.name in names:
@@ -205,8 +214,9 @@ def why_untrusted(owner: Owner, allow: Iterable[str]) -> str | None:
         return None
     allowed = [Requirement(line) for line in allow]
     named = [line for line in allowed if canonicalize_name(line.name) == owner.distribution]
-    if any(line.specifier.contains(owner.version, prereleases=True) for line in named):
-        return None
+    with suppress(InvalidVersion):
+        if any(line.specifier.contains(Version(owner.version), prereleases=True) for line in named):
+            return None
     if named:
         return f"[trust] allows {', '.join(map(str, named))}, and installed is {owner.version}"
     lines = ", ".join(f'"{line}"' for line in [*map(str, allowed), owner.distribution])
@@ -257,7 +267,9 @@ def _raiser(error: BaseException) -> Callable[[], Any]:
 def _guarded(phase: Phase, work: Callable[[], T]) -> T:
     try:
         return work()
-    except PluginError as error:
+    except _Failed:
+        raise
+    except PegboardError as error:
         raise _Failed(phase, str(error)) from error
     except BaseException as error:  # see above: this isolates one plugin from the rest
         log.debug("a plugin failed while it was %s", phase, exc_info=error)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
@@ -27,8 +27,13 @@ def describe_target(target: Any) -> str:
     """Name a target without its secrets: scheme, host and path of a URL, else only its type."""
     if not isinstance(target, str):
         return type(target).__name__
-    url = urlsplit(target)
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}" if url.scheme else "-"
+    with suppress(ValueError):
+        url = urlsplit(target)
+        host, rest = url.netloc.rpartition("@")[2], url.path + url.query + url.fragment
+        # A password with an unquoted `/`, `?` or `#` in it ends the host too early.
+        if url.scheme and "@" not in rest:
+            return f"{url.scheme}://{host}{url.path}"
+    return "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,8 @@ class Pools:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        return await self._keepers.__aexit__(kind, error, traceback)
+    ) -> None:
+        await self._keepers.__aexit__(kind, error, traceback)
 
     async def get(self, kind: PoolKind[P], target: Hashable) -> P:
         """Return the pool of this kind for this target; open it if nobody has yet.
@@ -107,7 +112,7 @@ class Pools:
             self._slots = {key: slot for key, slot in self._slots.items() if slot.used}
         if len(self._slots) >= self._limit:
             raise PoolError(f"no {kind.name} pool can be opened: {self._limit} pools are open already")
-        return self._slots.setdefault((kind, target), _Slot(kind, target))
+        return self._slots.setdefault((kind, target), _Slot(kind, target, kind.describe(target)))
 
     async def _open(self, slot: "_Slot") -> Kept[Any]:
         if self._keepers.closing:
@@ -133,6 +138,7 @@ class _Slot:
 
     kind: PoolKind[Any]
     target: Hashable
+    description: str
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     kept: Kept[Any] | None = None
     failure: str | None = None
@@ -140,7 +146,7 @@ class _Slot:
 
     @property
     def name(self) -> str:
-        return f"the {self.kind.name} pool for {self.kind.describe(self.target)}"
+        return f"the {self.kind.name} pool for {self.description}"
 
     @property
     def used(self) -> bool:
@@ -150,7 +156,7 @@ class _Slot:
         is_open = self.kept is not None and not self.kept.closed.is_set()
         return PoolState(
             kind=self.kind.name,
-            target=self.kind.describe(self.target),
+            target=self.description,
             state="open" if is_open else "failed" if self.failure else "closed",
             open_for=round(time.monotonic() - self.opened_at, 1) if is_open else None,
             failure=self.failure,

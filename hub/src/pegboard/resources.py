@@ -80,4 +80,6 @@ def _contents(uri: str, value: Any) -> Contents:
         return value
     if isinstance(value, str):
         return TextResourceContents(uri=uri, mime_type="text/plain", text=value)
-    return TextResourceContents(uri=uri, mime_type="application/json", text=to_json(value, inf_nan_mode="null").decode())
+    return TextResourceContents(
+        uri=uri, mime_type="application/json", text=to_json(value, inf_nan_mode="null").decode()
+    )

@@ -35,9 +35,12 @@ def _from_text(value: Any) -> Any:
 
 def _is_requirement(line: str) -> str:
     try:
-        Requirement(line)
-    except InvalidRequirement as error:
-        raise ValueError(f"{line!r} is not a distribution name with an optional version range") from error
+        given = Requirement(line)
+    except InvalidRequirement:
+        given = None
+    # An extra, a marker or a URL would look as if it narrowed the trust, and nobody checks it.
+    if given is None or given.extras or given.marker or given.url:
+        raise ValueError(f"{line!r} is not a distribution name with an optional version range")
     return line
 
 

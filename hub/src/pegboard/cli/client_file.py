@@ -16,8 +16,8 @@ class ClientFileError(PegboardError):
     """The file of a client cannot be changed safely; it is as it was."""
 
 
-def put_server(file: Path, key: str, name: str, entry: dict[str, Any]) -> str:
-    """Make `entry` the server `name` under `key`; returns in words what has changed.
+def put_server(file: Path, key: str, name: str, entry: dict[str, Any]) -> str | None:
+    """Make `entry` the server `name` under `key`; returns in words what has changed, `None` if it was so already.
 
     An existing file is copied to a backup beside it first, and the new one takes its place in one step. Raises
     `ClientFileError` for one that is not the JSON it should be, or cannot be read or written.
@@ -29,12 +29,12 @@ def put_server(file: Path, key: str, name: str, entry: dict[str, Any]) -> str:
         raise ClientFileError(f"{file}: cannot be changed: {error}") from error
 
 
-def _put_server(file: Path, key: str, name: str, entry: dict[str, Any]) -> str:
+def _put_server(file: Path, key: str, name: str, entry: dict[str, Any]) -> str | None:
     text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
     content = _content(file, text)
     servers = _object(file, content.setdefault(key, {}), f'"{key}"')
     if servers.get(name) == entry:
-        return f"{file} has the server {name!r} already; nothing was changed"
+        return None
     done = "replaced" if name in servers else "added"
     servers[name] = entry
     backup = _back_up(file) if file.exists() else None

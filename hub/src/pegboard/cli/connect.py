@@ -44,7 +44,9 @@ def command(client: str, url: str | None, endpoint: str, stdio: bool, write: boo
     entry = _local(chosen, endpoint, config) if stdio else chosen.remote(_url(chosen, url, endpoint, config))
     name = "-".join(["pegboard", *path_of(endpoint).split("/")[1:]])
     if write:
-        click.echo(f"{put_server(chosen.file(), chosen.key, name, entry)}; now {chosen.next_step}", err=True)
+        changed = put_server(chosen.file(), chosen.key, name, entry)
+        unchanged = f"{chosen.file()} has the server {name!r} already; nothing was changed"
+        click.echo(f"{changed}; now {chosen.next_step}" if changed else unchanged, err=True)
     else:
         click.echo(f"{chosen.title} reads {chosen.file()}; put this in there, or use --write", err=True)
         click.echo(json.dumps({chosen.key: {name: entry}}, indent=2, ensure_ascii=False))

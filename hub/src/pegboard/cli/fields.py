@@ -1,38 +1,90 @@
-"""The settings there are: of the hub and of the installed plugins, field by field, for people to read."""
+"""The settings there are, of the hub and of the installed plugins, section by section."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, get_args
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import BaseModel, SecretBytes, SecretStr
-from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel
 
-from pegboard.arguments import compact, type_of
-from pegboard.hookspecs import ENTRY_POINT_GROUP
-from pegboard.loading import OWN_DISTRIBUTIONS, Loaded, Loader, Owner, Quarantined
-from pegboard.settings import PREFIX, HubSettings, sections
+from pegboard.loading import Loaded, Quarantined
+from pegboard.settings import PREFIX, sections
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its key, what it takes, its default as a JSON value, and the variable that overrides it."""
+    """One setting: its key, what it takes, its default, and the variable that wins over the file."""
 
     key: str
     kind: str
-    default: Any
     required: bool
-    secret: bool
+    default: Any
     about: str
     variable: str
+    is_secret: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsSection:
-    """One section of the file."""
+    """One section of the file: `server`, or `plugins.postgres`."""
 
     name: str
     about: str
-    settings: list[Setting]
+    settings: list[Setting] = field(default_factory=list[Setting])
+
+
+def hub_sections() -> list[SettingsSection]:
+    """The hub's own sections."""
+    return [_section(name, name, model) for name, model in sections().items()]
+
+
+def plugin_sections(models: Mapping[str, type[BaseModel]]) -> list[SettingsSection]:
+    """The sections of plugins by their models."""
+    return [_section(f"plugins.{name}", name, model) for name, model in models.items()]
+
+
+def declared_models(outcomes: Iterable[Loaded | Quarantined]) -> dict[str, type[BaseModel]]:
+    """The settings models by plugin, also of plugins whose settings are wrong."""
+    return {outcome.owner.name: outcome.plugin.settings for outcome in outcomes if outcome.plugin is not None}
+
+
+def _section(name: str, prefix: str, model: type[BaseModel]) -> SettingsSection:
+    schema = model.model_json_schema()
+    required = set(schema.get("required", ()))
+    settings = [_setting(prefix, key, key in required, value) for key, value in schema.get("properties", {}).items()]
+    return SettingsSection(name, _about(model), settings)
+
+
+def _setting(prefix: str, key: str, required: bool, schema: Mapping[str, Any]) -> Setting:
+    return Setting(
+        key=key,
+        kind=_kind(schema),
+        required=required,
+        default=schema.get("default"),
+        about=schema.get("description", ""),
+        variable=f"{PREFIX}{prefix}_{key}".upper(),
+        is_secret=_is_secret(schema),
+    )
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "|".join(map(str, schema["enum"]))
+    if "anyOf" in schema:
+        return "|".join(_kind(choice) for choice in schema["anyOf"] if choice != {"type": "null"})
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}s"
+    return str(schema.get("type", "any"))
+
+
+def _is_secret(schema: Mapping[str, Any]) -> bool:
+    inner: list[Any] = [*schema.get("anyOf", []), schema.get("items"), schema.get("additionalProperties")]
+    # `additionalProperties` may be true or false as well.
+    return schema.get("format") == "password" or any(_is_secret(part) for part in inner if hasattr(part, "get"))
+
+
+def _about(model: type[BaseModel]) -> str:
+    """The first line of the docstring; the hub's own begin with the name of the section."""
+    line = inspect.cleandoc(vars(model).get("__doc__") or "").split("\n")[0]
+    text = line.partition("`: ")[2] or line
+    return text[:1].upper() + text[1:]

@@ -9,7 +9,7 @@ import anyio
 from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope
 
-from pegboard.serving.replies import PARSE_ERROR, headers_of
+from pegboard.serving.replies import INVALID_REQUEST, PARSE_ERROR, headers_of
 from pegboard.settings import ServerSettings
 
 
@@ -65,7 +65,8 @@ async def read_body(scope: Scope, receive: Receive, settings: ServerSettings) ->
     """Read and parse one body.
 
     Raises `Refusal`: 413 for one that is too large, 408 for one that does not arrive in time (uvicorn has no limit of
-    its own), 400 for what is no JSON: NaN, lone surrogates and absurd nesting too, which the SDK would let through.
+    its own), 400 for what is no JSON: NaN, lone surrogates and absurd nesting too, which the SDK would let through,
+    and for what is no JSON-RPC message, which the SDK would show to the client again in pydantic's words.
     """
     limit = settings.max_body_bytes
     declared = headers_of(scope).get(b"content-length", b"0")
@@ -73,7 +74,11 @@ async def read_body(scope: Scope, receive: Receive, settings: ServerSettings) ->
         raise Refusal(413, PARSE_ERROR, f"the body is larger than {limit} bytes")
     with anyio.move_on_after(settings.body_timeout):
         raw = await _read(receive, limit)
-        return Body(raw, _parse(raw))
+        message = _parse(raw)
+        problem = _problem_with(message)
+        if problem is not None:
+            raise Refusal(400, INVALID_REQUEST, f"Invalid Request: {problem}")
+        return Body(raw, message)
     raise Refusal(408, PARSE_ERROR, f"the body did not arrive within {settings.body_timeout:g} s")
 
 
@@ -98,3 +103,26 @@ def _parse(raw: bytes) -> Any:
     except ValueError as error:
         # The parser's own words hold the position only; the body itself goes nowhere.
         raise Refusal(400, PARSE_ERROR, f"Parse error: {error}") from None
+
+
+def _problem_with(message: Any) -> str | None:
+    """What keeps a JSON value from being one JSON-RPC message of MCP."""
+    if not isinstance(message, dict):
+        return "send one JSON object; there are no batches"
+    fields = cast(Mapping[str, Any], message)
+    if fields.get("jsonrpc") != "2.0":
+        return 'it must have "jsonrpc": "2.0"'
+    if "method" not in fields:
+        return None if "id" in fields and ("result" in fields or "error" in fields) else "it has no method"
+    if not isinstance(fields["method"], str):
+        return "the method must be a string"
+    if not isinstance(fields.get("params"), dict | None):
+        return "the params must be an object"
+    if "id" in fields and not _is_id(fields["id"]):
+        return "the id must be a string or an integer"
+    return None
+
+
+def _is_id(value: Any) -> bool:
+    # An integer of more than 64 bits comes back as another one in many clients, and is answered to nobody.
+    return isinstance(value, str) or (type(value) is int and value.bit_length() < 64)

@@ -1,0 +1,329 @@
+"""Search: tools ranked by how well they answer a query."""
+
+import heapq
+import math
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+LONGEST = 4_000
+"""Characters of a query or of a field that count, so that a pasted file costs no more than a long question."""
+
+FIELDS: Mapping[str, float] = {
+    "name": 2.0,
+    "title": 2.0,
+    "plugin": 0.5,
+    "group": 0.5,
+    "description": 1.0,
+    "parameters": 0.5,
+    "parameter descriptions": 0.25,
+}
+"""What a word counts by where it stands. Half or double of any moves recall by a point or two: `make bench-search`."""
+
+REPEATED = 1.2
+"""How fast a word counts less when it is repeated: BM25's k1, at its usual value."""
+LONG = 0.75
+"""How much less a word counts in a long text than in a short one: BM25's b, at its usual value."""
+PLUGIN = 0.1
+"""What the best plugin's tools gain, as a part of the best score. More helps a question that is about one plugin and
+harms one that is about several; no plugin is ever left out."""
+MEANING = 1.0
+"""What a meaning exactly like the query's counts, when the best match in words counts 1."""
+
+STOP_WORDS = frozenset(
+    [
+        "a",
+        "about",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "but",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "had",
+        "has",
+        "have",
+        "how",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "just",
+        "like",
+        "me",
+        "my",
+        "need",
+        "of",
+        "on",
+        "or",
+        "our",
+        "please",
+        "so",
+        "some",
+        "such",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "too",
+        "us",
+        "want",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "will",
+        "with",
+        "would",
+        "you",
+        "your",
+        "d",
+        "ll",
+        "m",
+        "re",
+        "s",
+        "t",
+        "ve",
+    ]
+)
+
+UNCHANGED = frozenset({"news"})
+"""Words that only look like a form of another."""
+SUFFIXES = ("ing", "ion", "er", "or", "ed", "ly", "e")
+
+RUN = re.compile(r"[^\W\d_]+|\d+")
+HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+IDENTIFIER = re.compile(r"\w[\w.-]*\w")
+SEPARATORS = re.compile(r"[\W_]+")
+VOWEL = re.compile(r"[aeiouy]")
+
+Meaning = Callable[[str], Sequence[float]]
+"""Takes a query; returns how near each entry of the index is in meaning, 1 at most, in the order of the entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one tool when somebody searches; `parameters` are names with descriptions."""
+
+    name: str
+    title: str | None = None
+    plugin: str = ""
+    group: str | None = None
+    description: str | None = None
+    parameters: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One tool of an answer. Scores compare within one answer only; `position` is the entry's in the index."""
+
+    position: int
+    entry: Entry
+    score: float
+
+
+class Index:
+    """A catalogue of tools, made ready once and then searched often; it never changes.
+
+    A tool scores by the words it shares with the query (BM25 over weighted fields), is lifted a little with its plugin,
+    and by its meaning where `meaning` is given. Scores do not depend on the order of the entries; equal ones stand in
+    that order.
+    """
+
+    def __init__(self, entries: Iterable[Entry], meaning: Meaning | None = None) -> None:
+        self.entries = tuple(entries)
+        self._meaning = meaning
+        self._names = _Names([entry.name for entry in self.entries])
+        self._plugins = [entry.plugin for entry in self.entries]
+        self._many_plugins = len(set(self._plugins)) > 1
+        self._postings = _postings(self.entries)
+
+    def search(self, query: str, k: int = 5, *, plugin: str | None = None, group: str | None = None) -> list[Hit]:
+        """The `k` best tools for a query, best first; fewer, or none, when no more have anything to do with it.
+
+        A tool whose name is the query comes first, in any case and with any separators, then those whose names are
+        written out in it. `plugin` and `group` leave out all other tools. Takes any string; what stands behind the
+        first `LONGEST` characters is not read.
+        """
+        query = query[:LONGEST]
+        named, scores = self._names.find(query), self._scores(query)
+        wanted = (
+            position
+            for position in named.keys() | scores.keys()
+            if (plugin is None or self.entries[position].plugin == plugin)
+            and (group is None or self.entries[position].group == group)
+        )
+        best = heapq.nsmallest(k, ((-named.get(i, 0), -scores.get(i, 0.0), i) for i in wanted))
+        return [Hit(position, self.entries[position], -score) for _, score, position in best]
+
+    def _scores(self, query: str) -> dict[int, float]:
+        """What each tool that has anything to do with the query scores; the best in words has 1."""
+        scores: dict[int, float] = defaultdict(float)
+        for word in dict.fromkeys(words(query)):
+            for position, weight in self._postings.get(word, ()):
+                scores[position] += weight
+        if self._many_plugins:
+            self._lift(scores)
+        best = max(scores.values(), default=1.0)
+        scores = {position: score / best for position, score in scores.items()}
+        return self._fuse(scores, self._meaning(query)) if self._meaning else scores
+
+    def _lift(self, scores: dict[int, float]) -> None:
+        """Raise the tools of a plugin by what its three best score together."""
+        by_plugin: dict[str, list[float]] = defaultdict(list)
+        for position, score in scores.items():
+            by_plugin[self._plugins[position]].append(score)
+        evidence = {plugin: sum(heapq.nlargest(3, found)) for plugin, found in by_plugin.items()}
+        unit = PLUGIN * max(scores.values(), default=0.0) / max(evidence.values(), default=1.0)
+        for position in scores:
+            scores[position] += unit * evidence[self._plugins[position]]
+
+    def _fuse(self, scores: Mapping[int, float], nearness: Sequence[float]) -> dict[int, float]:
+        fused = {position: MEANING * near for position, near in enumerate(nearness) if near > 0}
+        for position, score in scores.items():
+            fused[position] = fused.get(position, 0.0) + score
+        return fused
+
+
+class _Names:
+    """The names of tools in the forms in which a query may have them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._whole: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._parts: dict[str, list[int]] = defaultdict(list)
+        for position, name in enumerate(names):
+            for form in _forms(name[:LONGEST]):
+                self._whole[form].append(position)
+            # A name of one word, like `search`, is no name inside a sentence.
+            if len(_split(name[:LONGEST])) > 1:
+                self._parts[_underscored(name[:LONGEST])].append(position)
+
+    def find(self, query: str) -> dict[int, int]:
+        """The tools the query names and how surely: 1 for a name in it, more the closer it is to being the name."""
+        found: dict[int, int] = {}
+        for word in IDENTIFIER.findall(query):
+            for position in self._parts.get(_underscored(word), ()):
+                found[position] = 1
+        for form in _forms(query):
+            for position in self._whole.get(form, ()):
+                found[position] = found.get(position, 1) + 1
+        return found
+
+
+def _forms(name: str) -> Iterator[tuple[int, str]]:
+    """As written, in any case, with any separators. Who has the first has the others too, so the sums tell."""
+    name = name.strip()
+    for form in enumerate((name, name.casefold(), SEPARATORS.sub("", name.casefold()))):
+        if form[1]:
+            yield form
+
+
+def _underscored(name: str) -> str:
+    return SEPARATORS.sub("_", name.casefold()).strip("_")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in the form in which they are compared, without stop words.
+
+    Identifiers are split, and those with humps stay whole too: `GitHub` is `git`, `hub` and `github`.
+    """
+    lowered = (part.lower() for part in _split(text[:LONGEST]))
+    return [stem(word) for word in lowered if word not in STOP_WORDS]
+
+
+def _split(text: str) -> list[str]:
+    if not text.isascii():
+        text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    parts: list[str] = []
+    for run in RUN.findall(text):
+        humps = [run] if run.islower() or run.isupper() else HUMP.split(run)
+        parts += [*humps, run] if len(humps) > 1 else humps
+    return parts
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str) -> str:
+    """The beginning that an English word shares with its other forms: `creat` of `creates`, `creating`, `creation`."""
+    if len(word) <= 3 or word in UNCHANGED or not word.isascii():
+        return word
+    word = _singular(word)
+    for suffix in SUFFIXES:
+        rest = word.removesuffix(suffix)
+        if rest != word and len(rest) >= 3 and VOWEL.search(rest):
+            word = rest
+            break
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls":
+        word = word[:-1]
+    return f"{word[:-1]}i" if len(word) > 3 and word.endswith("y") else word
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return f"{word[:-3]}y"
+    if word.endswith(("ches", "shes", "sses", "xes", "zes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def _postings(entries: Sequence[Entry]) -> dict[str, list[tuple[int, float]]]:
+    """For each word the tools that have it, and what it counts there."""
+    counted: dict[str, dict[int, float]] = defaultdict(dict)
+    rows = [[words(text) for text in texts(entry)] for entry in entries]
+    averages = [_average(len(row[field]) for row in rows) for field in range(len(FIELDS))]
+    for position, row in enumerate(rows):
+        for found, weight, average in zip(row, FIELDS.values(), averages, strict=True):
+            each = weight / (1 - LONG + LONG * len(found) / average)
+            for word in found:
+                counted[word][position] = counted[word].get(position, 0.0) + each
+    return {word: _weighed(counts, len(entries)) for word, counts in counted.items()}
+
+
+def texts(entry: Entry) -> Iterator[str]:
+    """The texts of a tool, in the order of `FIELDS`."""
+    yield entry.name
+    yield entry.title or ""
+    yield entry.plugin
+    yield entry.group or ""
+    yield entry.description or ""
+    yield " ".join(name for name, _ in entry.parameters)
+    yield " ".join(description for _, description in entry.parameters)
+
+
+def _average(lengths: Iterable[int]) -> float:
+    """Over the tools that have the field at all."""
+    present = [length for length in lengths if length]
+    return sum(present) / len(present) if present else 1.0
+
+
+def _weighed(counts: Mapping[int, float], tools: int) -> list[tuple[int, float]]:
+    rarity = math.log(1 + (tools - len(counts) + 0.5) / (len(counts) + 0.5))
+    return [(position, rarity * count / (REPEATED + count)) for position, count in counts.items()]
