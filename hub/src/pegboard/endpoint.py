@@ -1,6 +1,5 @@
 """An endpoint: a path, a fixed list of tools, prompts and resources, and the one MCP server that answers for them."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +23,7 @@ from pegboard.pools import Pools
 from pegboard.prompts import BoundPrompt
 from pegboard.resources import BoundResource
 from pegboard.settings import CallSettings
-from pegboard.tools import BoundTool, Runner
+from pegboard.tools import BoundTool, Runner, too_slow
 from pegboard.validation import did_you_mean
 
 T = TypeVar("T")
@@ -155,14 +154,15 @@ class Endpoint:
     async def _answer(self, name: str, call: Call[Any], work: Callable[[], Awaitable[T]]) -> T:
         """Run what has no error result of its own under the same rules as a tool: deadline, masking, reference."""
         try:
-            with anyio.fail_after(call.timeout):
+            with anyio.CancelScope(deadline=call.deadline):
                 return await work()
         except PegboardError as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None
-        except MCPError:
+        except (MCPError, anyio.get_cancelled_exc_class()):
             raise
-        except Exception:  # noqa: BLE001 # what a plugin raises must not reach the client with its text
+        except BaseException:  # noqa: BLE001 # what a plugin raises must not reach the client with its text
             raise MCPError(types.INTERNAL_ERROR, self._runner.crashed(call.plugin, name, "a crash")) from None
+        raise MCPError(types.INTERNAL_ERROR, too_slow(name, call))
 
     def _call(
         self,
@@ -186,7 +186,7 @@ class Endpoint:
 
     def _seconds(self, context: Context, timeout: float | None) -> float:
         wanted: Any = (context.meta or {}).get(DEADLINE_KEY)
-        if isinstance(wanted, int | float) and math.isfinite(wanted) and wanted > 0:
+        if isinstance(wanted, int | float) and wanted > 0:
             return min(wanted, self._calls.max_deadline)
         return timeout or self._calls.deadline
 

@@ -21,6 +21,7 @@ class Kept(Generic[P]):
 
     name: str
     value: P
+    scope: anyio.CancelScope = field(repr=False)
     release: anyio.Event = field(default_factory=anyio.Event)
     closed: anyio.Event = field(default_factory=anyio.Event)
 
@@ -67,7 +68,10 @@ class Keepers:
         """
         assert self._tasks is not None
         with anyio.fail_after(self.open_timeout):
-            return await self._tasks.start(self._hold, name, manager)
+            kept: Kept[P] = await self._tasks.start(self._hold, name, manager)
+        # From now on only `release` ends it: a hub that is cancelled, too, closes the last opened first.
+        kept.scope.shield = True
+        return kept
 
     async def _hold(
         self, name: str, manager: AbstractAsyncContextManager[P], *, task_status: anyio.abc.TaskStatus[Kept[P]]
@@ -78,21 +82,23 @@ class Keepers:
         try:
             with anyio.CancelScope() as scope:
                 async with manager as value:
-                    kept = Kept(name, value)
+                    kept = Kept(name, value, scope)
                     self._kept.append(kept)
-                    # When the hub is cancelled it still releases one after the other, last opened first.
-                    scope.shield = True
                     task_status.started(kept)
                     try:
                         await kept.release.wait()
                     finally:
                         scope.deadline = anyio.current_time() + self.close_timeout
+                        scope.shield = True
             if scope.cancelled_caught:
                 log.warning("%s did not close within %g s", name, self.close_timeout)
-        except Exception:  # the crash of one must not reach the others; before it is kept its opener hears of it
-            if kept is None:
+        except (Exception, SystemExit) as error:  # the crash of one must not reach the others
+            if kept is not None:
+                log.exception("%s crashed", name)
+            elif isinstance(error, SystemExit):  # it would end the event loop and everything in it
+                raise RuntimeError(repr(error)) from error
+            else:  # its opener hears of it
                 raise
-            log.exception("%s crashed", name)
         finally:
             if kept is not None:
                 self._kept.remove(kept)

@@ -116,7 +116,7 @@ class Loader:
         self._registry = pluggy.PluginManager("pegboard")
         self._registry.add_hookspecs(hookspecs)
         self._owners: dict[str, Owner] = {}
-        self._tool_owners: dict[str, Owner] = {}
+        self._claims: dict[tuple[str, str], Owner] = {}
 
     def load(self, found: Iterable[EntryPoint] | None = None) -> list[Loaded | Quarantined]:
         """Load `found`, or all entry points that are installed, in name order.
@@ -129,7 +129,7 @@ class Loader:
         return [self._load_one(point) for point in order]
 
     def _load_one(self, point: EntryPoint) -> Loaded | Quarantined:
-        owner, plugin = Owner.of(point), None
+        owner, plugin, claims = Owner.of(point), None, dict(self._claims)
         try:
             self._check_unique(owner)
             self._check_trust(owner)
@@ -137,13 +137,16 @@ class Loader:
             hooks = self._register(owner, implementation)
             plugin = self._declare(owner, hooks)
             settings = _guarded("configured", partial(self._configure, plugin))
-            tools = _guarded("declared", partial(self._bind, owner, plugin, settings))
+            tools = _guarded("declared", partial(_bind_tools, plugin, settings))
             prompts = _guarded("declared", partial(bind_prompts, plugin, settings))
             resources = _guarded("declared", partial(bind_resources, plugin, settings))
+            self._claim(owner, "tool", [tool.name for tool in tools])
+            self._claim(owner, "prompt", [prompt.name for prompt in prompts])
+            self._claim(owner, "resource", [resource.uri for resource in resources])
         except _Failed as failure:
+            self._claims = claims
             return Quarantined(owner, failure.phase, failure.reason, plugin)
         self._owners[owner.name] = owner
-        self._tool_owners.update(dict.fromkeys((tool.name for tool in tools), owner))
         return Loaded(owner, plugin, settings, tools, prompts, resources, implementation, hooks)
 
     def _check_unique(self, owner: Owner) -> None:
@@ -194,15 +197,12 @@ class Loader:
         given = {**table, **variables_of(plugin.name, plugin.settings, self._environ)}
         return validate(plugin.settings, given, section, lambda loc: _line_to_write(plugin.name, loc, given))
 
-    def _bind(self, owner: Owner, plugin: Plugin, settings: PluginSettings) -> tuple[BoundTool, ...]:
-        threads = anyio.CapacityLimiter(SYNC_THREADS)
-        tools = [BoundTool(plugin, function, settings, threads, group) for function, group in plugin.functions()]
-        names: dict[str, Owner] = dict(self._tool_owners)
-        for tool in tools:
-            if tool.name in names:
-                raise _Failed("declared", f"its tool {tool.name!r} has the name of a tool of {names[tool.name]}")
-            names[tool.name] = owner
-        return tuple(tools)
+    def _claim(self, owner: Owner, what: str, names: Iterable[str]) -> None:
+        for name in names:
+            other = self._claims.get((what, name))
+            if other is not None:
+                raise _Failed("declared", f"its {what} {name!r} has the name of a {what} of {other}")
+            self._claims[what, name] = owner
 
 
 def why_untrusted(owner: Owner, allow: Iterable[str]) -> str | None:
@@ -267,13 +267,16 @@ def _raiser(error: BaseException) -> Callable[[], Any]:
 def _guarded(phase: Phase, work: Callable[[], T]) -> T:
     try:
         return work()
-    except _Failed:
-        raise
     except PegboardError as error:
         raise _Failed(phase, str(error)) from error
     except BaseException as error:  # see above: this isolates one plugin from the rest
         log.debug("a plugin failed while it was %s", phase, exc_info=error)
         raise _Failed(phase, f"{type(error).__name__}: {error}") from error
+
+
+def _bind_tools(plugin: Plugin, settings: PluginSettings) -> tuple[BoundTool, ...]:
+    threads = anyio.CapacityLimiter(SYNC_THREADS)
+    return tuple(BoundTool(plugin, function, settings, threads, group) for function, group in plugin.functions())
 
 
 def _line_to_write(plugin: str, loc: tuple[Any, ...], given: Mapping[str, Any]) -> str:

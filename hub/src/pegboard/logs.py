@@ -13,7 +13,7 @@ def configure_logging(level: str) -> None:
     """Write the hub's log to standard error; called by the command line only."""
     logging.basicConfig(level=level.upper(), format=FORMAT, stream=sys.stderr, force=True)
     for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     for handler in logging.getLogger().handlers:
         handler.addFilter(_without_bodies)
 

@@ -127,6 +127,10 @@ class Plugin:
         _check_name("plugin", self.name)
         if self.name in RESERVED_NAMES:
             raise PluginError(f"{self.name!r} is a path or a section of the hub itself; choose another plugin name")
+        names = [group.name for group in self.groups]
+        for name in names:
+            if names.count(name) > 1:
+                raise PluginError(f"plugin {self.name!r} has two groups called {name!r}; each needs a path of its own")
 
     def functions(self) -> list[tuple[Function, str | None]]:
         """Every tool function once, in canonical order, with the name of its (first) group or `None`."""

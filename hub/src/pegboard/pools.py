@@ -94,13 +94,11 @@ class Pools:
         nothing behind, and a pool that crashed is forgotten: the next caller opens it again.
         """
         slot = self._slots.get((kind, target)) or self._new_slot(kind, target)
-        kept = slot.kept
-        if kept is None or kept.closed.is_set():
+        kept = slot.live
+        if kept is None:
             # The lock guards only the opening of this one pool, so that nobody waits for somebody else's backend.
             async with slot.lock:
-                kept = slot.kept
-                if kept is None or kept.closed.is_set():
-                    kept = slot.kept = await self._open(slot)
+                kept = slot.live or await self._open(slot)
         return cast(P, kept.value)
 
     def states(self) -> list[PoolState]:
@@ -149,11 +147,16 @@ class _Slot:
         return f"the {self.kind.name} pool for {self.description}"
 
     @property
+    def live(self) -> Kept[Any] | None:
+        """The pool while it is open; one that crashed is not."""
+        return self.kept if self.kept is not None and not self.kept.closed.is_set() else None
+
+    @property
     def used(self) -> bool:
-        return self.lock.locked() or (self.kept is not None and not self.kept.closed.is_set())
+        return self.lock.locked() or self.live is not None
 
     def state(self) -> PoolState:
-        is_open = self.kept is not None and not self.kept.closed.is_set()
+        is_open = self.live is not None
         return PoolState(
             kind=self.kind.name,
             target=self.description,

@@ -30,6 +30,8 @@ Answer = Result | InputRequiredResult
 SYNC_THREADS = 16
 """How many sync tools of one plugin run at once; the others wait, so that no plugin takes all threads."""
 
+LEAVE_TIMEOUT = 1.0
+
 
 class BoundTool:
     """One tool of a loaded plugin: its definition for clients, and its function with everything a call needs.
@@ -106,14 +108,16 @@ class Runner:
             if anyio.current_effective_deadline() == -math.inf:
                 raise
             return error_result(self.crashed(tool.plugin, tool.name, "a cancellation that nobody asked for"))
-        except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001 # one call must not harm the others
+        except BaseException:  # noqa: BLE001 # one call must not harm the others, also by a SystemExit or a Rust panic
             return error_result(self.crashed(tool.plugin, tool.name, "a crash"))
 
     async def _within_deadline(self, tool: BoundTool, arguments: dict[str, Any], call: Call[Any]) -> Result:
         with anyio.CancelScope(deadline=call.deadline):
-            entered = [await _enter(hook, call) for hook in self.around]
+            entered: list[AbstractAsyncContextManager[Any]] = []
             error: BaseException | None = None
             try:
+                for hook in self.around:
+                    await _enter(hook, call, entered)
                 return await tool.run(arguments, call)
             except BaseException as raised:
                 error = raised
@@ -121,9 +125,7 @@ class Runner:
             finally:
                 for manager in reversed(entered):
                     await _leave(manager, error)
-        return error_result(
-            f"{tool.name} did not finish in {call.timeout:.3g} s and was cancelled; ask for less at a time"
-        )
+        return error_result(too_slow(tool.name, call))
 
     def crashed(self, plugin: str, name: str, what: str) -> str:
         """Log the exception being handled under a new reference; return what the client may read about it."""
@@ -133,29 +135,37 @@ class Runner:
         return f"internal error in {name}, ref {reference}; the hub's log has the details"
 
 
-async def _enter(hook: AroundCall, call: Call[Any]) -> AbstractAsyncContextManager[Any] | None:
+def too_slow(name: str, call: Call[Any]) -> str:
+    """What the client reads when a call met its deadline."""
+    return f"{name} did not finish in {call.timeout:.3g} s and was cancelled; ask for less at a time"
+
+
+async def _enter(hook: AroundCall, call: Call[Any], entered: list[AbstractAsyncContextManager[Any]]) -> None:
     try:
         manager = hook(call=call)
         if manager is not None:
             await manager.__aenter__()
+            entered.append(manager)
     except Exception:  # a hook of one plugin must not stop another plugin's call
         log.exception("a hub_around_call hook failed; the call goes on")
-        return None
-    return manager
 
 
-async def _leave(manager: AbstractAsyncContextManager[Any] | None, error: BaseException | None) -> None:
-    """Leave what a hook opened; it sees how the call ended and cannot change it."""
-    if manager is None:
-        return
-    try:
-        await manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
-    except Exception as failure:  # see above; passing the call's own exception on is no failure
-        if failure is not error:
-            log.exception("a hub_around_call hook failed; the call goes on")
+async def _leave(manager: AbstractAsyncContextManager[Any], error: BaseException | None) -> None:
+    """Leave what a hook opened; it sees how the call ended and cannot change it, and has a second for it."""
+    traceback = error.__traceback__ if error is not None else None
+    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + LEAVE_TIMEOUT):
+        try:
+            await manager.__aexit__(type(error) if error is not None else None, error, traceback)
+        except Exception as failure:  # see above; passing the call's own exception on is no failure
+            if failure is not error:
+                log.exception("a hub_around_call hook failed; the call goes on")
+        except anyio.get_cancelled_exc_class():
+            # It passes on the call's own cancellation, which goes on without it.
+            if error is None:
+                raise
 
 
-async def _in_thread(function: Function, threads: anyio.CapacityLimiter, **arguments: Any) -> Any:
+async def _in_thread(function: Function, threads: anyio.CapacityLimiter, /, **arguments: Any) -> Any:
     # A thread cannot be cancelled: at the deadline the call ends and the thread runs out behind it.
     work = partial(function, **arguments)
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pegboard.cli.failures import INTERRUPTED, exit_status, expected, tell
+from pegboard.cli.failures import INTERRUPTED, expected, tell
 from pegboard.cli.options import wants_traceback
 
 COMMANDS = {
@@ -60,9 +60,11 @@ class Commands(click.Group):
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         try:
             status: Any = super().main(*args, **{"prog_name": "pegboard", **extra, "standalone_mode": False})
-        except (click.ClickException, click.Abort) as error:
+        except click.Abort:
+            status = INTERRUPTED
+        except click.ClickException as error:
             tell(error)
-            status = exit_status(error)
+            status = error.exit_code
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:

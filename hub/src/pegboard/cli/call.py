@@ -73,7 +73,8 @@ def command(
     """
     line = Line(ctx, tool, rest, read_object(json_args, ctx), timeout)
     connection = remote(url) if url else in_process(read_settings(config))
-    log_to_stderr("error")
+    # A hub in this process tells why a tool crashed; of a lost connection the SDK's client would log the traceback.
+    log_to_stderr("critical" if url else "error")
     result, wants_json = run(_call, line, connection)
     _show(result, as_json or wants_json)
 
@@ -87,7 +88,7 @@ async def _call(line: Line, connection: AbstractAsyncContextManager[Client]) -> 
                 tool.name,
                 {**line.arguments, **arguments},
                 read_timeout_seconds=(line.timeout or CallSettings().max_deadline) + MARGIN,
-                progress_callback=_tell_progress if sys.stderr.isatty() else None,
+                progress_callback=_tell_progress if _is_terminal() else None,
                 meta={DEADLINE_KEY: line.timeout} if line.timeout else None,
             )
         except MCPError as error:
@@ -106,6 +107,10 @@ def _find(tools: list[Tool], name: str) -> Tool:
     )
 
 
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
 async def _tell_progress(progress: float, total: float | None, message: str | None) -> None:
     done = f"{progress:g}" if total is None else f"{progress:g}/{total:g}"
     click.echo(f"{done} {message or ''}".rstrip(), err=True)
@@ -118,20 +123,14 @@ def _show(result: CallToolResult, as_json: bool) -> None:
         dumped: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         print_json(dumped.get("structuredContent", {"content": dumped["content"]}))
         return
+    if result.structured_content is not None:
+        click.echo(json.dumps(result.structured_content, indent=2, ensure_ascii=False))
+        return
     for block in result.content:
-        text = _text(block)
-        click.echo(_pretty(text) if result.structured_content is not None else text)
+        click.echo(_text(block))
 
 
 def _text(block: Any) -> str:
     if isinstance(block, TextContent):
         return block.text
     return f"[{block.type}: {getattr(block, 'mime_type', None) or 'see --json'}]"
-
-
-def _pretty(text: str) -> str:
-    """JSON on several lines; structured results come as JSON text, too."""
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
-        return text

@@ -54,6 +54,8 @@ def command(
     settings = read_settings(config, server={"host": host, "port": port})
     log_to_stderr(settings.log.level)
     points = _chosen(installed_demos(), names)
+    if not points:
+        raise Failure(f"no demo is installed; {remedy()} brings one")
     with stopped_by_signal():
         run(serve, settings, points, folder or default_folder(), as_json)
 
@@ -63,7 +65,7 @@ async def serve(settings: HubSettings, points: list[EntryPoint], folder: Path, a
     with telemetry(settings.telemetry):
         async with running(points, folder, settings.trust.allow, say) as demos:
             if not demos:
-                raise Failure(f"there is no demo that can start; {remedy()} brings one")
+                raise Failure("no demo could start; what it takes is said above")
             environ = without_overrides(os.environ.items(), demos)
             async with Hub(with_demos(settings, demos), environ=environ) as hub:
                 await serve_http(hub, on_ready=lambda url: tell_ready(hub, demos, url, as_json))

@@ -8,7 +8,7 @@ INTERRUPTED = 130
 
 
 class Failure(click.ClickException):
-    """It failed, with exit status 1; an empty message means that everything has been said already."""
+    """It failed: exit status 1."""
 
 
 class Mistake(Failure):
@@ -24,18 +24,9 @@ def expected(error: Exception) -> Failure | None:
     return Mistake(str(error)) if isinstance(error, ConfigError) else Failure(str(error))
 
 
-def tell(error: click.ClickException | click.Abort) -> None:
+def tell(error: click.ClickException) -> None:
     """Say on standard error what went wrong; how to get help follows a mistake in the usage."""
-    if isinstance(error, click.Abort):
-        return
     message = error.format_message().strip().replace("\n", "\n  ")
-    if not message:
-        return
     click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(f"`{error.ctx.command_path} --help` shows how it is used", err=True)
-
-
-def exit_status(error: click.ClickException | click.Abort) -> int:
-    """The exit status for what a command raised."""
-    return INTERRUPTED if isinstance(error, click.Abort) else error.exit_code

@@ -51,6 +51,7 @@ def args_option(function: F) -> F:
     return click.option("--args", "json_args", metavar="JSON", help=text)(function)
 
 
+@click.command
 @args_option
 @json_option("Print the structured result as one line of JSON.")
 def _own() -> None:
@@ -59,11 +60,10 @@ def _own() -> None:
 
 def _command(tool: Tool, names: Mapping[str, str]) -> click.Command:
     properties: dict[str, Any] = tool.input_schema.get("properties", {})
-    own = click.command(_own).params
     return click.Command(
         tool.name,
         params=[_option(key, name, properties[name], tool) for key, name in names.items()]
-        + [option for option in own if option.opts[0].removeprefix("--") not in properties],
+        + [option for option in _own.params if option.opts[0].removeprefix("--") not in properties],
         help=tool.description,
         context_settings={"help_option_names": ["-h", "--help"]},
         add_help_option="help" not in properties,

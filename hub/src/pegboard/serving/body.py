@@ -12,14 +12,18 @@ from starlette.types import Message, Receive, Scope
 from pegboard.serving.replies import INVALID_REQUEST, PARSE_ERROR, headers_of
 from pegboard.settings import ServerSettings
 
+MAX_DIGITS = 18
+"""Of a number that is worth reading; Python refuses to read one of thousands."""
 
-@dataclass(frozen=True)
+
 class Refusal(Exception):  # noqa: N818 # an answer, not a failure
     """Why a body is not taken: the HTTP status, the JSON-RPC code and a sentence."""
 
-    status: int
-    code: int
-    message: str
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ async def read_body(scope: Scope, receive: Receive, settings: ServerSettings) ->
     """
     limit = settings.max_body_bytes
     declared = headers_of(scope).get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and (len(declared) > MAX_DIGITS or int(declared) > limit):
         raise Refusal(413, PARSE_ERROR, f"the body is larger than {limit} bytes")
     with anyio.move_on_after(settings.body_timeout):
         raw = await _read(receive, limit)

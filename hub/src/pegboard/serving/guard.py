@@ -1,10 +1,10 @@
 """The guard before every route: which Host and Origin are served, and no failure shows its text."""
 
 import logging
+import re
 import secrets
 from contextlib import suppress
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_REMEMBERED = 256
+
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^][:/?#@\\\s]+)(:[0-9]{1,5})?")
 
 
 class Guard:
@@ -85,12 +87,9 @@ def _bound(host: str) -> frozenset[str]:
 
 
 def _without_port(host: str) -> str | None:
-    """The host of `host:port`; `None` for anything with more in it, such as a user or a path."""
-    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-    if not colon:
-        name, port = host, "0"
-    well_formed = port.isascii() and port.isdigit() and urlsplit(f"//{name}").netloc == name and "@" not in name
-    return name if well_formed else None
+    """The host of `host:port` or `host`; `None` for anything with more in it, such as a user or a path."""
+    match = HOST.fullmatch(host)
+    return match["name"] if match else None
 
 
 def _without_padding(scope: Scope) -> Scope:

@@ -11,6 +11,7 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from pegboard.serving.body import MAX_DIGITS
 from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY
 from pegboard.serving.traffic import Traffic
 
@@ -97,9 +98,10 @@ class Session:
 
 def _key(request_id: Any) -> RequestId | None:
     """The id as the SDK compares it: `"7"` and `7` are one."""
-    return (
-        int(request_id) if isinstance(request_id, str) and request_id.isascii() and request_id.isdigit() else request_id
-    )
+    if not isinstance(request_id, str | int):
+        return None
+    is_number = isinstance(request_id, str) and request_id.isascii() and request_id.isdigit()
+    return int(request_id) if is_number and len(str(request_id)) <= MAX_DIGITS else request_id
 
 
 class _Read:

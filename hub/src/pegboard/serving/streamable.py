@@ -94,7 +94,7 @@ class StreamableEndpoint:
         session = headers_of(scope).get(SESSION_HEADER)
         if session is None or body.request_id is None:
             with self._traffic.exchanges:
-                await self._manager.handle_request(scope, body.replay(receive), send)
+                await self._manager.handle_request(scope, body.replay(receive), _saying_when(send))
             return
         # The SDK keeps the streams of a session by `str(id)`: `"7"` would take away the answer of `7`.
         key = (session, str(body.request_id))
@@ -108,6 +108,17 @@ class StreamableEndpoint:
                 await self._manager.handle_request(scope, body.replay(receive), send)
         finally:
             self._in_flight.discard(key)
+
+
+def _saying_when(send: Send) -> Send:
+    """A `send` that adds to the SDK's 503, for one session too many, when to try again."""
+
+    async def sending(message: Message) -> None:
+        if message.get("status") == 503:
+            message = {**message, "headers": [*message["headers"], (b"retry-after", b"5")]}
+        await send(message)
+
+    return sending
 
 
 class KeptAnswers:

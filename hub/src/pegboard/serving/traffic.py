@@ -39,7 +39,8 @@ class Gauge:
     async def none(self) -> None:
         """Wait until there are none."""
         while self.value:
-            self._none = anyio.Event()
+            if self._none.is_set():
+                self._none = anyio.Event()
             await self._none.wait()
 
 
