@@ -62,7 +62,7 @@ def test_every_setting_stands_on_the_settings_page() -> None:
 def test_every_command_has_a_heading() -> None:
     page = (ROOT / "docs/cli.md").read_text()
 
-    assert [command for command in COMMANDS if f"## `pegboard {command}" not in page] == []
+    assert [command for command in COMMANDS if f"## pegboard {command}\n" not in page] == []
 
 
 def test_every_hook_is_told_about_in_the_page_for_authors() -> None:

@@ -1,0 +1,176 @@
+"""`pegboard check`: what is wrong where."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.hub.cli.conftest import TEA, TRUST, Install, Run
+
+DSN = "postgresql://reader:secret@localhost/x"
+
+
+@pytest.fixture(autouse=True)
+def postgres_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEGBOARD_POSTGRES_DSN", DSN)
+
+
+def write(text: str, mode: int = 0o600) -> None:
+    Path("pegboard.toml").write_text(text)
+    Path("pegboard.toml").chmod(mode)
+
+
+def test_a_right_configuration_is_ok(run: Run, tea: Path) -> None:
+    result = run("check", "--config", str(tea))
+
+    assert (result.exit_code, result.stdout) == (0, "ok: pegboard.toml\n")
+
+
+def test_no_file_is_right_too(run: Run) -> None:
+    result = run("check")
+
+    assert (result.exit_code, result.stdout) == (0, "ok: no file, so the environment and the defaults\n")
+
+
+def test_a_file_that_is_no_toml_is_said_with_line_and_column(run: Run) -> None:
+    write("[server]\nport = \n")
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("error: pegboard.toml: not valid TOML: Invalid value (at line 2, column 8)")
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(run: Run) -> None:
+    assert run("check", "--config", "nowhere.toml").exit_code == 2
+
+
+def test_every_problem_is_printed_not_only_the_first(
+    run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-tea", tea=TEA)
+    monkeypatch.setenv("PEGBOARD_CALLS_DEADLINE", "-1")
+    monkeypatch.setenv("PEGBOARD_LOG_LEVEL", "file:/nowhere")
+    monkeypatch.setenv("PEGBOARD_SERVER_PROT", "1")
+    write(
+        """
+        prot = 1
+        [server]
+        port = "x"
+        hots = "a"
+        allowed_hosts = ["env:NOT_SET_1"]
+        [trust]
+        allow = ["acme-tea"]
+        [plugins.tea]
+        key = "env:NOT_SET_2"
+        kind = 3
+        kin = "black"
+        [plugins.posgres]
+        [plugins.qdrant]
+        [plugins.xyzzy]
+        """
+    )
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "error: pegboard.toml: server: allowed_hosts: refers to the variable NOT_SET_1, which is not set",
+        "error: pegboard.toml: plugins: tea: key: refers to the variable NOT_SET_2, which is not set",
+        "error: PEGBOARD_LOG_LEVEL: refers to the file /nowhere, which cannot be read",
+        "error: pegboard.toml: server.port: must be a whole number",
+        "error: pegboard.toml: server.hots: unknown key; did you mean 'host'?",
+        "error: pegboard.toml: calls.deadline: must be greater than 0.0 (set by the variable PEGBOARD_CALLS_DEADLINE)",
+        "error: pegboard.toml: prot: unknown key; there are server, calls, loading, trust, log, telemetry, plugins",
+        "error: pegboard.toml: [plugins.tea]: kind: must be a string (plugin 'tea' of acme-tea 1.0)",
+        "error: pegboard.toml: [plugins.tea]: kin: unknown key; did you mean 'kind'? (plugin 'tea' of acme-tea 1.0)",
+        "error: pegboard.toml: [plugins.posgres]: no plugin of this name is installed; did you mean 'postgres'?",
+        "error: pegboard.toml: [plugins.qdrant]: no plugin of this name is installed; pip install pegboard-qdrant",
+        "error: pegboard.toml: [plugins.xyzzy]: no plugin of this name is installed; "
+        "`pegboard plugins` lists those that are",
+        "warning: PEGBOARD_SERVER_PROT: no setting has this name; did you mean 'PEGBOARD_SERVER_PORT'?",
+    ]
+
+
+def test_a_key_whose_reference_leads_nowhere_is_not_called_missing_as_well(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEGBOARD_POSTGRES_DSN", "env:NOT_SET")
+
+    result = run("check")
+
+    assert result.stdout == "error: PEGBOARD_POSTGRES_DSN: refers to the variable NOT_SET, which is not set\n"
+
+
+def test_a_wrong_trust_does_not_hide_the_other_problems(run: Run) -> None:
+    write('plugins = 1\n[trust]\nallow = ["not a name"]\n[loading]\ntimeout = 3\n')
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "trust.allow[0]: 'not a name' is not a distribution name" in result.stdout
+    assert "plugins: must be an object" in result.stdout
+
+
+def test_a_section_for_a_plugin_that_is_not_trusted_is_an_error_with_the_line_to_write(
+    run: Run, install: Install
+) -> None:
+    install("acme-tea", tea="raise SystemExit('never imported')")
+    write('[plugins.tea]\nkind = "black"\n')
+
+    result = run("check", env={"PEGBOARD_TEA_KIND": "green"})
+
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "error: pegboard.toml: [plugins.tea] is for 'tea' of acme-tea 1.0, which is not trusted: it was not imported; "
+        'if you trust it, write under [trust]: allow = ["acme-tea"]\n'
+    )
+
+
+def test_a_plugin_that_is_only_not_trusted_is_no_problem(run: Run, install: Install) -> None:
+    install("acme-tea", tea="raise SystemExit('never imported')")
+
+    assert run("check").exit_code == 0
+
+
+def test_a_plugin_that_cannot_be_imported_is_an_error(run: Run, install: Install) -> None:
+    install("acme-tea", tea="import no_such_module")
+    write(TRUST)
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "not imported: ModuleNotFoundError: No module named 'no_such_module'" in result.stdout
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o644, True)])
+def test_secrets_in_a_file_that_others_can_read_are_warned_about(
+    run: Run, install: Install, mode: int, warned: bool
+) -> None:
+    install("acme-tea", tea=TEA)
+    write(TRUST + '[plugins.tea]\nkey = "swordfish"\n', mode)
+
+    result = run("check")
+
+    assert result.exit_code == 0
+    assert ("warning: pegboard.toml: others can read it" in result.stdout) is warned
+    assert "(plugins.tea.key)" in result.stdout or not warned
+    assert "swordfish" not in result.stdout
+
+
+def test_a_file_that_only_refers_to_secrets_may_be_read(run: Run, install: Install) -> None:
+    install("acme-tea", tea=TEA)
+    write(TRUST + '[plugins.tea]\nkey = "env:HOME"\n', 0o644)
+
+    assert run("check").stdout == "ok: pegboard.toml\n"
+
+
+def test_programs_get_the_problems_as_json(run: Run) -> None:
+    write("[server]\nprot = 1\n")
+
+    wrong, right = run("check", "--json"), run("check", "--json", "--config", "/dev/null")
+
+    assert (wrong.exit_code, right.exit_code) == (1, 2)
+    problem = {"level": "error", "message": "pegboard.toml: server.prot: unknown key; did you mean 'port'?"}
+    assert json.loads(wrong.stdout) == {"ok": False, "file": "pegboard.toml", "problems": [problem]}
+    Path("pegboard.toml").unlink()
+    assert json.loads(run("check", "--json").stdout) == {"ok": True, "file": None, "problems": []}

@@ -1,0 +1,173 @@
+"""Who may import whom: the drawing in docs/architecture.md, kept by the machine."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HUB = ROOT / "hub" / "src" / "pegboard"
+
+LAYERS = (
+    "errors logs search",
+    "plugin validation semantic",
+    "hookspecs settings keeper",
+    "pools telemetry",
+    "call",
+    "arguments",
+    "output",
+    "tools prompts resources",
+    "loading",
+    "endpoint",
+    "hub",
+    "builtin",
+    "serving",
+    "testing",
+    "cli",
+)
+"""From the bottom to the top: a module imports from layers below its own only. A package is one box."""
+
+ONLY_IN = {
+    "mcp": "call output tools prompts resources endpoint serving testing cli",
+    "mcp_types": "call output tools prompts resources endpoint serving testing cli",
+    "pluggy": "hookspecs loading",
+    "starlette": "serving",
+    "uvicorn": "serving",
+    "httpx": "pools",
+    "opentelemetry.sdk": "telemetry",
+    "opentelemetry.exporter": "telemetry",
+    "click": "cli",
+    "tomlkit": "cli",
+    "numpy": "semantic",
+}
+"""Packages that one place, or a few, may know."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name: `from pegboard.hub import Hub` is module `pegboard.hub`, name `Hub`."""
+
+    module: str
+    name: str | None
+    for_types: bool
+
+    @property
+    def box(self) -> str | None:
+        """The box of the drawing it leads to, if it is one of ours."""
+        package, _, rest = self.module.partition(".")
+        if package != "pegboard":
+            return None
+        return rest.split(".")[0] or self.name
+
+    def is_of(self, package: str) -> bool:
+        names = (self.module, f"{self.module}.{self.name}")
+        return any(name == package or name.startswith(f"{package}.") for name in names)
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Every import of a file, also those inside of functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    guards = (node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    for_types = {id(inner) for guard in guards for statement in guard.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, None, id(node) in for_types) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (Import(node.module or "", alias.name, id(node) in for_types) for alias in node.names)
+
+
+def box_of(path: Path) -> str:
+    return path.relative_to(HUB).parts[0].removesuffix(".py")
+
+
+def called(path: Path) -> set[str]:
+    """The names of everything a file calls: `print`, `asyncio.create_task`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+HUB_SOURCES = [path for path in sources(HUB) if path != HUB / "__init__.py"]
+PLUGIN_SOURCES = [path for folder in ("plugins", "examples") for path in sources(ROOT / folder) if "/src/" in str(path)]
+ALL_SOURCES = [*sources(HUB), *PLUGIN_SOURCES]
+
+
+def short(path: Path) -> str:
+    return str(path.relative_to(ROOT)).partition("src/")[2]
+
+
+each_hub_module = pytest.mark.parametrize("path", HUB_SOURCES, ids=short)
+each_plugin_module = pytest.mark.parametrize("path", PLUGIN_SOURCES, ids=short)
+each_module = pytest.mark.parametrize("path", ALL_SOURCES, ids=short)
+
+
+@each_hub_module
+def test_a_module_imports_only_from_below(path: Path) -> None:
+    heights = {name: height for height, layer in enumerate(LAYERS) for name in layer.split()}
+    box = box_of(path)
+    assert box in heights, f"draw {box} into LAYERS and docs/architecture.md"
+
+    boxes = {found.box for found in imports(path) if not found.for_types} - {None, box}
+
+    assert [name for name in boxes if heights.get(str(name), -1) >= heights[box]] == []
+
+
+@each_hub_module
+def test_a_package_stays_where_it_belongs(path: Path) -> None:
+    found = list(imports(path))
+
+    assert [
+        package
+        for package, boxes in ONLY_IN.items()
+        if box_of(path) not in boxes.split() and any(one.is_of(package) for one in found)
+    ] == []
+
+
+def test_a_call_knows_the_sdk_by_its_types_only() -> None:
+    assert [found for found in imports(HUB / "call.py") if found.is_of("mcp") and not found.for_types] == []
+
+
+@pytest.mark.parametrize("path", [*PLUGIN_SOURCES, HUB / "builtin.py"], ids=short)
+def test_a_plugin_uses_public_names_only(path: Path) -> None:
+    assert [
+        found.module for found in imports(path) if found.module.startswith("pegboard.") and not found.for_types
+    ] == []
+
+
+@each_plugin_module
+def test_a_plugin_does_not_know_another(path: Path) -> None:
+    own = short(path).split("/")[0]
+
+    packages = {found.module.split(".")[0] for found in imports(path)}
+
+    assert {name for name in packages if name.startswith("pegboard_")} <= {own}
+
+
+@each_module
+def test_the_first_line_of_a_module_says_its_idea(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@each_module
+def test_no_task_is_started_that_nobody_waits_for_and_no_state_is_global(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    assert not called(path) & {"asyncio.create_task", "asyncio.ensure_future", "create_task", "atexit.register"}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Global)]
+
+
+@each_module
+def test_only_the_command_line_prints(path: Path) -> None:
+    assert "print" not in called(path) or path.is_relative_to(HUB / "cli")
+
+
+def test_the_public_names_are_all_the_package_holds() -> None:
+    homes = {found.name for found in imports(HUB / "__init__.py") if found.for_types}
+
+    assert homes == {"HTTP", "Call", "Group", "Plugin", "PluginSettings", "PoolKind", "ToolError", "hookimpl", "tool"}
