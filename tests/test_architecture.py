@@ -13,7 +13,7 @@ HUB = ROOT / "hub" / "src" / "pegboard"
 LAYERS = (
     "errors logs search",
     "plugin validation semantic",
-    "hookspecs settings keeper",
+    "hookspecs settings keeper functions",
     "pools telemetry",
     "call",
     "arguments",

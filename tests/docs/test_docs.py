@@ -1,13 +1,14 @@
 """The pages say what is so: their code runs, their links lead somewhere, and they leave nothing out."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from pegboard import hookspecs
 from pegboard.cli.app import COMMANDS
-from pegboard.settings import HubSettings
+from pegboard.settings import sections
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/*/README.md")])
@@ -30,7 +31,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python" in page.read_text()], ids=name_of)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(WEATHER)
+    monkeypatch.setattr(sys, "path", [str(WEATHER), *sys.path])
     namespace: dict[str, object] = {"__name__": "page"}
 
     for block in BLOCK.findall(page.read_text()):
@@ -51,10 +52,8 @@ def test_the_weather_plugin_has_about_twenty_lines() -> None:
 
 def test_every_setting_stands_on_the_settings_page() -> None:
     page = (ROOT / "docs/settings.md").read_text()
-    sections = {name: field.default for name, field in HubSettings.model_fields.items() if name != "plugins"}
-    variables = [
-        f"PEGBOARD_{name}_{key}".upper() for name, section in sections.items() for key in type(section).model_fields
-    ]
+    models = sections().items()
+    variables = [f"PEGBOARD_{name}_{key}".upper() for name, model in models for key in model.model_fields]
 
     assert [variable for variable in variables if variable not in page] == []
 

@@ -149,3 +149,12 @@ async def test_a_tool_of_another_endpoint_is_unknown_here() -> None:
     async with connect(EVERYTHING, path="/x/net") as client:
         with pytest.raises(MCPError, match="Unknown tool: 'x_ping'"):
             await client.call_tool("x_ping", {})
+
+
+async def test_the_sdk_finds_a_schema_without_listing_all_tools() -> None:
+    async with hub_of(EVERYTHING) as hub:
+        schema_of = hub.endpoints[""].server.get_tool_input_schema
+
+    assert schema_of is not None
+    assert schema_of("x_ping") == {"type": "object", "properties": {}}
+    assert schema_of("x_nothing") is None

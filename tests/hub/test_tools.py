@@ -19,10 +19,11 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from pegboard import Call, Plugin, PluginSettings, ToolError, hookimpl, tool
+from pegboard.functions import SYNC_THREADS
 from pegboard.pools import Pools
 from pegboard.testing import client_of, connect, hub_of
 from pegboard.testing.connect import Era
-from pegboard.tools import SYNC_THREADS, Runner
+from pegboard.tools import Runner
 
 ERAS: tuple[Era, ...] = get_args(Era)
 AnyCall = Call[PluginSettings]
@@ -569,10 +570,10 @@ async def test_a_hook_that_hangs_as_it_is_left_has_its_time_and_the_call_goes_on
 class PassingOn(Inside):
     """Raises again what it is given, which a context manager had better not."""
 
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+    async def __aexit__(self, *given: object) -> None:
         await super().__aexit__()
-        if error is not None:
-            raise error
+        if isinstance(given[1], BaseException):
+            raise given[1]
 
 
 async def test_a_hook_that_raises_again_what_it_was_given_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -101,12 +101,12 @@ def serving(
     settings: Mapping[str, Any] | None = None,
     trust: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
-    arguments: Sequence[str] = (),
+    program: str = PEGBOARD,
 ) -> Generator[HubProcess]:
     """A hub on a port of its own that listens inside the block and is gone after it; `plugins` are trusted."""
     file = configure(folder, plugins, settings, trust)
     process = subprocess.Popen(
-        [PEGBOARD, "serve", "--config", str(file), *arguments],
+        [program, "serve", "--config", str(file)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -150,8 +150,15 @@ async def test_the_reason_can_be_read_in_health_and_in_one_line_of_the_log(broke
     assert plugin["reason"] in {missing["reason"] for missing in shown["not_served"]}
     lines = [line for line in broken_hub.log.text.splitlines() if "WARNING" in line and f"plugin {name!r} " in line]
     assert len(lines) == 1
-    assert f"of peg-{name.replace('_', '-')} 1.0" in lines[0]
+    assert f"of {distribution(name)} 1.0" in lines[0]
     assert reason in lines[0]
+
+
+async def test_an_import_that_hangs_does_not_hold_up_the_end(plugins: list[Installed], tmp_path: Path) -> None:
+    (hanging,) = [plugin for plugin in plugins if plugin.name == "peg-hangs"]
+    with serving(tmp_path, hanging, settings=SETTINGS) as hub:
+        hub.process.terminate()
+        assert await hub.ended(5) == 0
 
 
 def test_the_reasons_can_be_read_by_the_command_line(
@@ -181,7 +188,7 @@ def test_a_plugin_nobody_trusts_is_not_imported_and_the_line_that_helps_does_hel
 
 @pytest.mark.parametrize("name", ["import_error", "takes_a_name", "bad_settings", "hangs_later"])
 def test_strict_makes_a_broken_plugin_fatal(plugins: list[Installed], tmp_path: Path, name: str) -> None:
-    (broken,) = [plugin for plugin in plugins if plugin.name == f"peg-{name.replace('_', '-')}"]
+    (broken,) = [plugin for plugin in plugins if plugin.name == distribution(name)]
     done = pegboard(
         "serve",
         "--strict",
@@ -193,6 +200,11 @@ def test_strict_makes_a_broken_plugin_fatal(plugins: list[Installed], tmp_path: 
     said = done.stderr.decode()
     assert REASONS[name][1] in " ".join(said.split())
     assert "Traceback" not in said
+
+
+def distribution(plugin: str) -> str:
+    """The distribution a broken plugin comes with."""
+    return f"peg-{plugin.replace('_', '-')}"
 
 
 def pegboard(

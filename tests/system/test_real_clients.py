@@ -117,7 +117,6 @@ async def test_mcp_remote_works(hub: HubProcess, clients: Clients, tmp_path: Pat
 async def test_the_inspector_works_over_http(
     hub: HubProcess, clients: Clients, tmp_path: Path, path: str, era: str
 ) -> None:
-    target = [f"{hub.url}{path}", "--protocol-era", era]
     await inspected(clients, tmp_path, [f"{hub.url}{path}", "--protocol-era", era])
 
 

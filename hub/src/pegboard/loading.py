@@ -18,12 +18,13 @@ from packaging.version import InvalidVersion, Version
 
 from pegboard import hookspecs
 from pegboard.errors import PegboardError
+from pegboard.functions import SYNC_THREADS
 from pegboard.hookspecs import ENTRY_POINT_GROUP
 from pegboard.plugin import Plugin, PluginSettings
 from pegboard.prompts import BoundPrompt, bind_prompts
 from pegboard.resources import BoundResource, bind_resources
 from pegboard.settings import HubSettings, validate, variables_of
-from pegboard.tools import SYNC_THREADS, BoundTool
+from pegboard.tools import BoundTool
 
 log = logging.getLogger(__name__)
 

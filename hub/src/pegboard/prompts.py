@@ -8,6 +8,7 @@ from mcp_types import Prompt, PromptArgument, PromptMessage, TextContent
 
 from pegboard.arguments import Arguments
 from pegboard.call import Call
+from pegboard.functions import awaitable
 from pegboard.plugin import Function, Plugin, PluginSettings
 
 
@@ -19,7 +20,7 @@ class BoundPrompt:
         self.plugin = plugin.name
         self.settings = settings
         self._arguments = Arguments(function)
-        self._function = function
+        self._function = awaitable(function)
         self.definition = Prompt(name=name, description=inspect.getdoc(function), arguments=self._describe())
 
     async def render(self, given: Mapping[str, Any] | None, call: Call[Any]) -> list[PromptMessage]:
@@ -27,8 +28,7 @@ class BoundPrompt:
         arguments = self._arguments.check(given)
         if self._arguments.call_parameter is not None:
             arguments[self._arguments.call_parameter] = call
-        answer = self._function(**arguments)
-        answer = await answer if inspect.isawaitable(answer) else answer
+        answer = await self._function(**arguments)
         messages = cast(list[Any], answer) if isinstance(answer, list) else [answer]
         return [_message(message) for message in messages]
 

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from pegboard.arguments import Arguments
 from pegboard.call import Call
+from pegboard.functions import awaitable
 from pegboard.plugin import Function, Plugin, PluginSettings
 
 Contents = TextResourceContents | BlobResourceContents
@@ -32,7 +33,7 @@ class BoundResource:
         self.name = function.__name__
         self.description = inspect.getdoc(function)
         self._arguments = Arguments(function)
-        self._function = function
+        self._function = awaitable(function)
         self._pattern = re.compile(_pattern(uri))
 
     @property
@@ -58,8 +59,7 @@ class BoundResource:
         arguments = self._arguments.check(values)
         if self._arguments.call_parameter is not None:
             arguments[self._arguments.call_parameter] = call
-        answer = self._function(**arguments)
-        return _contents(uri, await answer if inspect.isawaitable(answer) else answer)
+        return _contents(uri, await self._function(**arguments))
 
 
 def bind_resources(plugin: Plugin, settings: PluginSettings) -> tuple[BoundResource, ...]:

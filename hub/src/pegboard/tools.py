@@ -7,17 +7,16 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import anyio
-import anyio.to_thread
 from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult, Tool, ToolAnnotations
 from opentelemetry import trace
 
 from pegboard.arguments import Arguments, InvalidArguments, signature_line
 from pegboard.call import Call, NeedsConfirmation
 from pegboard.errors import PegboardError
+from pegboard.functions import awaitable
 from pegboard.output import Output, Result, error_result
 from pegboard.plugin import Function, Plugin, PluginSettings, ToolMark, mark_of
 
@@ -26,9 +25,6 @@ log = logging.getLogger(__name__)
 AroundCall = Callable[..., AbstractAsyncContextManager[Any] | None]
 """A `hub_around_call` hook: takes `call`, returns what is entered around it."""
 Answer = Result | InputRequiredResult
-
-SYNC_THREADS = 16
-"""How many sync tools of one plugin run at once; the others wait, so that no plugin takes all threads."""
 
 LEAVE_TIMEOUT = 1.0
 
@@ -54,7 +50,7 @@ class BoundTool:
         self.settings = settings
         self._arguments = Arguments(function)
         self._output = Output(function, self._arguments.returns)
-        self._function = function if _is_async(function) else partial(_in_thread, function, threads)
+        self._function = awaitable(function, threads)
         self.definition = self._define(function)
 
     @property
@@ -163,19 +159,6 @@ async def _leave(manager: AbstractAsyncContextManager[Any], error: BaseException
             # It passes on the call's own cancellation, which goes on without it.
             if error is None:
                 raise
-
-
-async def _in_thread(function: Function, threads: anyio.CapacityLimiter, /, **arguments: Any) -> Any:
-    # A thread cannot be cancelled: at the deadline the call ends and the thread runs out behind it.
-    work = partial(function, **arguments)
-    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=threads)
-
-
-def _is_async(function: Function) -> bool:
-    inner: Any = function
-    while isinstance(inner, partial):
-        inner = inner.func
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))  # noqa: B004
 
 
 def _annotations(mark: ToolMark) -> ToolAnnotations | None:
