@@ -1,0 +1,1 @@
+"""The making of the word vectors that `pegboard.semantic` ships."""
