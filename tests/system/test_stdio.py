@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.system.installed import Installed, install
 from tests.system.processes import PEGBOARD, Lines, configure, environment, stop
-from tests.system.wire import Json, hello, rpc
+from tests.system.wire import Json, envelope, hello, rpc
 
 
 class Child:
@@ -47,8 +47,10 @@ class Child:
 
 
 @contextmanager
-def started(folder: Path, *plugins: Installed, arguments: Sequence[str] = ()) -> Generator[Child]:
-    """A `pegboard stdio` that has shaken hands."""
+def started(
+    folder: Path, *plugins: Installed, arguments: Sequence[str] = (), handshake: bool = True
+) -> Generator[Child]:
+    """A `pegboard stdio`, which has shaken hands unless told otherwise."""
     process = subprocess.Popen(
         [PEGBOARD, "stdio", "--config", str(configure(folder, plugins)), *arguments],
         stdin=subprocess.PIPE,
@@ -59,8 +61,9 @@ def started(folder: Path, *plugins: Installed, arguments: Sequence[str] = ()) ->
     )
     child = Child(process)
     try:
-        child.send(rpc("initialize", hello(), 1), rpc("notifications/initialized"))
-        assert child.answer(1)["result"]["serverInfo"]["name"].startswith("pegboard")
+        if handshake:
+            child.send(rpc("initialize", hello(), 1), rpc("notifications/initialized"))
+            assert child.answer(1)["result"]["serverInfo"]["name"].startswith("pegboard")
         yield child
     finally:
         stop(process)
@@ -99,6 +102,24 @@ def test_a_signal_ends_it_with_the_input_still_open(probe: Installed, tmp_path: 
         assert time.monotonic() - began < 2.5
         assert text_of(child.answer(10)) == "late"
         assert "Traceback" not in child.log.wait_for_end()
+
+
+@pytest.mark.parametrize("how", ["end of input", "signal"])
+def test_an_idle_subscription_does_not_hold_it_up(probe: Installed, tmp_path: Path, how: str) -> None:
+    """D-3, where the stream is the whole process."""
+    params, _ = envelope("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    with started(tmp_path, probe, handshake=False) as child:
+        child.send(rpc("subscriptions/listen", params, 9))
+        child.out.wait_for("acknowledged")
+        began = time.monotonic()
+        if how == "signal":
+            child.process.terminate()
+        else:
+            child.end_input()
+        assert child.ended() == 0
+        assert time.monotonic() - began < 2.5
+        if how == "signal":
+            assert "result" in child.answer(9)
 
 
 def test_a_second_signal_ends_it_at_once(probe: Installed, tmp_path: Path) -> None:

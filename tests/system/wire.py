@@ -90,12 +90,12 @@ async def answer_of(response: httpx.Response, notes: list[Json]) -> Json:
     """The answer in a response, be it JSON or a stream; notifications before it go to `notes`."""
     if not response.headers.get("content-type", "").startswith("text/event-stream"):
         return json.loads(await response.aread())
+    answers: list[Json] = []
     async for _, data in events(response):
         message = json.loads(data)
-        if "method" not in message:
-            return message
-        notes.append(message)
-    raise AssertionError("the stream ended without an answer")
+        (notes if "method" in message else answers).append(message)
+    assert len(answers) == 1, f"the stream ended with {len(answers)} answers"
+    return answers[0]
 
 
 class SseSession:

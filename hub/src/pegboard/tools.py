@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
-from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult, Tool, ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    InputRequiredResult,
+    Tool,
+    ToolAnnotations,
+)
 from opentelemetry import trace
 
 from pegboard.arguments import Arguments, InvalidArguments, signature_line
@@ -100,6 +108,10 @@ class Runner:
             return error_result(str(error))
         except NeedsConfirmation as question:
             return _ask(question)
+        except MCPError as error:
+            if error.code == MISSING_REQUIRED_CLIENT_CAPABILITY:
+                raise  # the protocol has an error for it, which tells the client what to declare
+            return error_result(self.crashed(tool.plugin, tool.name, "a crash"))
         except anyio.get_cancelled_exc_class():
             if anyio.current_effective_deadline() == -math.inf:
                 raise

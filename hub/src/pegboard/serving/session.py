@@ -13,7 +13,7 @@ from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCReque
 
 from pegboard.serving.body import MAX_DIGITS
 from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY
-from pegboard.serving.traffic import Traffic
+from pegboard.serving.traffic import Gauge, Traffic
 
 Incoming = SessionMessage | Exception
 
@@ -23,6 +23,8 @@ class Session:
 
     It refuses a request whose id is still in flight (the SDK would run both, and cancel the wrong one), more than
     `limit` at once, and new ones while the hub drains. `sent()` has to be called for each message that left.
+
+    A subscription is a request that is answered when it ends, so nothing waits for it.
     """
 
     def __init__(
@@ -38,8 +40,8 @@ class Session:
         self.write = _Write(write, self)
         self._traffic = traffic
         self._limit = limit
-        self._in_flight: set[RequestId | None] = set()
-        self._leaving: deque[bool] = deque()
+        self._in_flight: dict[RequestId | None, Gauge] = {}
+        self._leaving: deque[Gauge | None] = deque()
         self._idle = anyio.Event()
 
     def problem_with(self, request: JSONRPCRequest) -> ErrorData | None:
@@ -51,48 +53,52 @@ class Session:
             return ErrorData(code=SERVER_BUSY, message=f"{self._limit} requests of this session are in flight already")
         if self._traffic.draining:
             return ErrorData(code=SERVER_BUSY, message="the hub is shutting down; connect again in a moment")
-        self._in_flight.add(key)
-        self._traffic.exchanges.add()
+        listens = request.method == "subscriptions/listen"
+        self._in_flight[key] = self._traffic.subscriptions if listens else self._traffic.exchanges
+        self._in_flight[key].add()
         return None
 
     def cancelled(self, notification: JSONRPCNotification) -> None:
         """The client gave a request up; nobody will answer it."""
         key = _key((notification.params or {}).get("requestId"))
-        if key in self._in_flight:
-            self._in_flight.discard(key)
-            self._ended()
+        gauge = self._in_flight.pop(key, None)
+        if gauge is not None:
+            self._ended(gauge)
 
     def handed(self, message: SessionMessage) -> None:
         """A message is on its way to the client; an answer stays in flight until it has left."""
         inner = message.message
         key = _key(inner.id) if isinstance(inner, JSONRPCResponse | JSONRPCError) else None
-        self._leaving.append(key in self._in_flight)
-        self._in_flight.discard(key)
+        self._leaving.append(self._in_flight.pop(key, None))
 
     def refused(self) -> None:
         """A refusal is on its way; it carries the id of a request in flight and does not answer that."""
-        self._leaving.append(False)
+        self._leaving.append(None)
 
     def sent(self) -> None:
         """The oldest message on its way has left."""
-        if self._leaving and self._leaving.popleft():
-            self._ended()
+        gauge = self._leaving.popleft() if self._leaving else None
+        if gauge is not None:
+            self._ended(gauge)
 
     def close(self) -> None:
         """The session is over: what is still in flight will not be answered."""
-        for _ in range(len(self._in_flight) + sum(self._leaving)):
-            self._traffic.exchanges.remove()
+        for gauge in self._unanswered():
+            gauge.remove()
         self._in_flight.clear()
         self._leaving.clear()
 
     async def wait_idle(self) -> None:
-        """Wait until every request has its answer and every answer has left."""
-        while self._in_flight or any(self._leaving):
+        """Wait until every request has its answer and every answer has left; subscriptions do not count."""
+        while self._traffic.exchanges in self._unanswered():
             self._idle = anyio.Event()
             await self._idle.wait()
 
-    def _ended(self) -> None:
-        self._traffic.exchanges.remove()
+    def _unanswered(self) -> list[Gauge]:
+        return [*self._in_flight.values(), *(gauge for gauge in self._leaving if gauge is not None)]
+
+    def _ended(self, gauge: Gauge) -> None:
+        gauge.remove()
         self._idle.set()
 
 

@@ -30,7 +30,7 @@ async def serve_stdio(endpoint: Endpoint, settings: ServerSettings) -> None:
             session.write.after_send = session.sent
 
             async def stop() -> None:
-                await traffic.drain(settings.grace)
+                await traffic.drain(settings.grace, endpoint.listen.close)
                 end_input()
 
             tasks.start_soon(stop_on_signal, stop)
