@@ -12,15 +12,16 @@ HUB = ROOT / "hub" / "src" / "pegboard"
 
 LAYERS = (
     "errors logs search",
-    "plugin validation semantic",
+    "plugin validation semantic budget",
     "hookspecs settings keeper functions",
     "pools telemetry",
     "call",
     "arguments",
     "output",
     "tools prompts resources",
-    "loading",
-    "endpoint",
+    "loading overflow tokenizers",
+    "view",
+    "offers receipt endpoint",
     "hub",
     "builtin",
     "serving",
@@ -31,11 +32,11 @@ LAYERS = (
 
 ONLY_IN = {
     "mcp": "call output tools prompts resources endpoint serving testing cli",
-    "mcp_types": "call output tools prompts resources endpoint serving testing cli",
+    "mcp_types": "call output tools prompts resources overflow view endpoint serving testing cli",
     "pluggy": "hookspecs loading",
     "starlette": "serving",
     "uvicorn": "serving",
-    "httpx": "pools",
+    "httpx": "pools cli",
     "opentelemetry.sdk": "telemetry",
     "opentelemetry.exporter": "telemetry",
     "click": "cli",

@@ -77,7 +77,7 @@ async def test_the_instructions_of_a_plugin_stand_at_its_endpoints() -> None:
 async def test_a_group_has_tools_only() -> None:
     async with connect(EVERYTHING, path="/x/net") as client:
         assert client.server_capabilities.prompts is None
-        assert client.server_capabilities.resources is None
+        assert [resource.uri for resource in (await client.list_resources()).resources] == ["pegboard://budget"]
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -46,7 +46,8 @@ async def test_a_hub_has_an_endpoint_for_all_for_each_plugin_and_for_each_group(
     plugin = Plugin(name="net", tools=[ping], groups=[Group("fast", tools=[ping]), Group("slow")])
 
     async with hub_of(plugin, GOOD) as hub:
-        assert list(hub.endpoints) == ["", "/good", "/net", "/net/fast", "/net/slow"]
+        profiles = [f"/profiles/{name}" for name in ("small", "medium", "large", "unlimited")]
+        assert list(hub.endpoints) == ["", "/good", "/net", "/net/fast", "/net/slow", *profiles]
         assert hub.paths_of("net") == ["/net", "/net/fast", "/net/slow"]
         assert hub.endpoints["/net/fast"].offer.title == "net fast"
 

@@ -119,5 +119,4 @@ async def test_a_prompt_has_a_deadline_and_is_told_of_it_as_a_tool_is() -> None:
 async def test_a_hub_without_prompts_does_not_offer_them() -> None:
     async with connect(Plugin(name="x")) as client:
         assert client.server_capabilities.prompts is None
-        assert client.server_capabilities.resources is None
         assert client.server_capabilities.tools is not None

@@ -35,10 +35,11 @@ NOTES = Plugin(name="notes", resources={"notes://motto": motto, "notes://{id}/te
 @pytest.mark.parametrize("era", ERAS)
 async def test_resources_and_templates_are_listed_apart(era: Era) -> None:
     async with connect(NOTES, era=era) as client:
-        (resource,) = (await client.list_resources()).resources
+        budget, resource = (await client.list_resources()).resources
         (template,) = (await client.list_resource_templates()).resource_templates
 
     assert (resource.uri, resource.name, resource.description) == ("notes://motto", "motto", "The motto.")
+    assert budget.uri == "pegboard://budget"
     assert (template.uri_template, template.name, template.description) == ("notes://{id}/text", "note", "One note.")
 
 

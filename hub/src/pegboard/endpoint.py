@@ -1,7 +1,6 @@
 """An endpoint: a path, a fixed list of tools, prompts and resources, and the one MCP server that answers for them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,13 +10,23 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.runner import serve_dual_era_loop
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ServerEvent,
+    ToolsListChanged,
+)
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 
 from pegboard.call import Call
 from pegboard.errors import PegboardError
+from pegboard.output import error_result, result, text_block
+from pegboard.overflow import CALL_TOOL, SEARCH_TOOLS
 from pegboard.plugin import PluginSettings
 from pegboard.pools import Pools
 from pegboard.prompts import BoundPrompt
@@ -25,6 +34,7 @@ from pegboard.resources import BoundResource
 from pegboard.settings import CallSettings
 from pegboard.tools import BoundTool, Runner, too_slow
 from pegboard.validation import did_you_mean
+from pegboard.view import Offer, View
 
 T = TypeVar("T")
 Context = ServerRequestContext[Any, Any]
@@ -36,106 +46,144 @@ CACHE_FOR_MS = 300_000
 """How long clients of 2026-07-28 may keep a list; it changes only with the configuration, and that is announced."""
 
 MAX_SUBSCRIPTIONS = 1000
+ANNOUNCE_TIMEOUT = 1.0
 
+MAX_PLACES = 20
+"""How many other endpoints the instructions name, which every conversation pays for."""
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What an endpoint serves: its name and text for people and models, and what can be called there."""
-
-    name: str
-    """`all`, a plugin, or `plugin/group`."""
-    path: str
-    """What stands before `/sse` and `/mcp`: empty for the whole hub, else `/plugin` or `/plugin/group`."""
-    title: str
-    instructions: str | None = None
-    tools: Sequence[BoundTool] = ()
-    prompts: Sequence[BoundPrompt] = ()
-    resources: Sequence[BoundResource] = ()
+CHANGES: Mapping[str, tuple[ServerEvent, types.ServerNotification]] = {
+    "tool_list": (ToolsListChanged(), types.ToolListChangedNotification()),
+    "prompt_list": (PromptsListChanged(), types.PromptListChangedNotification()),
+    "resource_list": (ResourcesListChanged(), types.ResourceListChangedNotification()),
+}
+"""What is announced when a list of a view is another one, on 2026-07-28 and before."""
 
 
 class Endpoint:
     """Serves one offer in every protocol revision; it holds no connection and can serve any number of them."""
 
-    def __init__(
-        self, offer: Offer, version: str, *, calls: CallSettings, runner: Runner, pools: Pools, tracing: bool = True
-    ) -> None:
-        self.offer = offer
-        self.listen = ListenHandler(InMemorySubscriptionBus(), max_subscriptions=MAX_SUBSCRIPTIONS)
-        self._calls = calls
-        self._runner = runner
+    def __init__(self, view: View, version: str, *, pools: Pools, tracing: bool = True) -> None:
+        self.view = view
+        self.bus = InMemorySubscriptionBus()
+        self.listen = ListenHandler(self.bus, max_subscriptions=MAX_SUBSCRIPTIONS)
         self._pools = pools
-        self._tools = {tool.name: tool for tool in offer.tools}
-        self._prompts = {prompt.name: prompt for prompt in offer.prompts}
-        self._lists = _Lists.of(offer)
+        self._runner = Runner()
+        self._calls = CallSettings()
+        self._sessions: dict[object, ServerSession] = {}
         self.server = self._build_server(version)
         if not tracing:
             # The SDK's span for every message costs 5 % of a call even when it goes nowhere. Provisional API.
             self.server.middleware.clear()
+
+    @property
+    def offer(self) -> Offer:
+        """What it serves now."""
+        return self.view.offer
+
+    def show(self, view: View, runner: Runner, calls: CallSettings) -> list[str]:
+        """Serve this view from now on, to open sessions too; returns which lists are others now, to be announced."""
+        changed = [kind for kind in CHANGES if getattr(view, kind) != getattr(self.view, kind)]
+        self.view, self._runner, self._calls = view, runner, calls
+        self.server.title, self.server.instructions = view.offer.title, _instructions(view)
+        if view.prompts:
+            self.server.add_request_handler("prompts/list", types.PaginatedRequestParams, self._list_prompts)
+            self.server.add_request_handler("prompts/get", types.GetPromptRequestParams, self._get_prompt)
+        return changed
+
+    async def announce(self, changed: Iterable[str]) -> None:
+        """Tell who listens which lists are others now; a client that does not read holds up nobody."""
+        async with anyio.create_task_group() as tasks:
+            for event, notification in [CHANGES[kind] for kind in changed]:
+                await self.bus.publish(event)
+                for session in self._sessions.values():
+                    tasks.start_soon(_notify, session, notification)
+
+    def forget(self, session_id: str) -> None:
+        """A session over `/mcp` was ended by its client."""
+        self._sessions.pop(session_id, None)
 
     async def serve(self, read: ReadStream[SessionMessage | Exception], write: WriteStream[SessionMessage]) -> None:
         """Serve one session over a pair of streams until the read side ends; cancels its calls then.
 
         Not `Server.run`, which would enter a lifespan for each session.
         """
-        options = self.server.create_initialization_options(NotificationOptions())
-        await serve_dual_era_loop(self.server, read, write, lifespan_state={}, init_options=options)
+        changes = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)
+        options = self.server.create_initialization_options(changes)
+        key = object()
+        try:
+            await serve_dual_era_loop(self.server, read, write, lifespan_state={"key": key}, init_options=options)
+        finally:
+            self._sessions.pop(key, None)
+
+    async def _remember(self, context: Context, _: types.NotificationParams) -> None:
+        """Keep the way to a session, to tell it of changes; the oldest of too many is forgotten."""
+        key = context.lifespan_context.get("key") or getattr(context.request, "headers", {}).get("mcp-session-id")
+        if key is not None:
+            self._sessions[key] = context.session
+            if len(self._sessions) > MAX_SUBSCRIPTIONS:
+                del self._sessions[next(iter(self._sessions))]
 
     def _build_server(self, version: str) -> Server[dict[str, Any]]:
-        has_prompts, has_resources = bool(self.offer.prompts), bool(self.offer.resources)
         hint = CacheHint(ttl_ms=CACHE_FOR_MS, scope="private")
-        return Server(
+        server: Server[dict[str, Any]] = Server(
             f"pegboard {self.offer.name}",
             version=version,
-            title=self.offer.title,
-            instructions=self.offer.instructions,
             cache_hints={"tools/list": hint, "prompts/list": hint, "resources/list": hint, "server/discover": hint},
             # Without it the SDK runs the whole tools/list before each call (2026-07-28).
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,  # pyright: ignore[reportArgumentType] # a dict is a HandlerResult, too
-            on_list_prompts=self._list_prompts if has_prompts else None,
-            on_get_prompt=self._get_prompt if has_prompts else None,
-            on_list_resources=self._list_resources if has_resources else None,
-            on_list_resource_templates=self._list_templates if has_resources else None,
-            on_read_resource=self._read_resource if has_resources else None,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_templates,
+            on_read_resource=self._read_resource,
             on_subscriptions_listen=self.listen,
         )
+        server.add_notification_handler("notifications/initialized", types.NotificationParams, self._remember)
+        return server
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        tool = self._tools.get(name)
+        tool = self.view.tools.get(name)
         return tool.definition.input_schema if tool is not None else None
 
     async def _list_tools(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         _only_page(params)
-        return self._lists.tools
+        return self.view.tool_list
 
     async def _list_prompts(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
         _only_page(params)
-        return self._lists.prompts
+        return self.view.prompt_list
 
     async def _list_resources(
         self, _: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         _only_page(params)
-        return self._lists.resources
+        return self.view.resource_list
 
     async def _list_templates(
         self, _: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         _only_page(params)
-        return self._lists.templates
+        return self.view.template_list
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
-        tool = self._tools.get(params.name)
+        view, name, arguments = self.view, params.name, params.arguments
+        if view.overflow is not None and name == CALL_TOOL:
+            # From here on it is a call of the inner tool: its deadline, its hooks, its errors.
+            name, arguments = view.overflow.read(arguments)
+            if name not in (*view.tools, SEARCH_TOOLS):
+                return error_result(view.overflow.nearest(name))
+        if view.overflow is not None and name == SEARCH_TOOLS:
+            return result([text_block(view.overflow.search(arguments))])
+        tool = view.tools.get(name)
         if tool is None:
-            raise MCPError(types.INVALID_PARAMS, _unknown("tool", params.name, self._tools))
+            raise MCPError(types.INVALID_PARAMS, _unknown("tool", name, view.tools))
         call = self._call(context, tool, tool.mark.timeout, params.input_responses)
-        return await self._runner(tool, params.arguments, call)
+        return await self._runner(tool, arguments, call)
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        prompt = self._prompts.get(params.name)
+        prompt = self.view.prompts.get(params.name)
         if prompt is None:
-            raise MCPError(types.INVALID_PARAMS, _unknown("prompt", params.name, self._prompts))
+            raise MCPError(types.INVALID_PARAMS, _unknown("prompt", params.name, self.view.prompts))
         call = self._call(context, prompt)
         messages = await self._answer(prompt.name, call, partial(prompt.render, params.arguments, call))
         return types.GetPromptResult(description=prompt.definition.description, messages=messages)
@@ -191,25 +239,29 @@ class Endpoint:
         return timeout or self._calls.deadline
 
 
-@dataclass(frozen=True, slots=True)
-class _Lists:
-    """The lists of an endpoint, built once: they are the same for the life of the process."""
+async def _notify(session: ServerSession, notification: types.ServerNotification) -> None:
+    with anyio.move_on_after(ANNOUNCE_TIMEOUT):
+        await session.send_notification(notification)
 
-    tools: types.ListToolsResult
-    prompts: types.ListPromptsResult
-    resources: types.ListResourcesResult
-    templates: types.ListResourceTemplatesResult = field(repr=False)
 
-    @classmethod
-    def of(cls, offer: Offer) -> "_Lists":
-        templates = [resource.define_template() for resource in offer.resources if resource.is_template]
-        plain = [resource.define() for resource in offer.resources if not resource.is_template]
-        return cls(
-            tools=types.ListToolsResult(tools=[tool.definition for tool in offer.tools]),
-            prompts=types.ListPromptsResult(prompts=[prompt.definition for prompt in offer.prompts]),
-            resources=types.ListResourcesResult(resources=plain),
-            templates=types.ListResourceTemplatesResult(resource_templates=templates),
-        )
+def _instructions(view: View) -> str | None:
+    """A few words for the model, and how to reach what is not listed."""
+    lines = [view.offer.instructions]
+    hidden = [view.tools[line.name] for line in view.fit.dropped]
+    if view.overflow is not None:
+        lines.append(f"{len(hidden)} more tools are not listed: {SEARCH_TOOLS} finds them, {CALL_TOOL} runs them.")
+    elif hidden:
+        places = list(dict.fromkeys(_place(tool, view.offer.path) for tool in hidden))
+        more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
+        lines.append(f"{len(hidden)} more tools are listed at {', '.join(places[:MAX_PLACES])}{more}.")
+    return "\n".join(filter(None, lines)) or None
+
+
+def _place(tool: BoundTool, path: str) -> str:
+    """Where a tool is listed that is not at `path`."""
+    if tool.group:
+        return f"/{tool.plugin}/{tool.group}"
+    return f"/{tool.plugin}" if path != f"/{tool.plugin}" else "/profiles/unlimited"
 
 
 def _only_page(params: types.PaginatedRequestParams | None) -> None:

@@ -31,7 +31,7 @@ hookimpl = pluggy.HookimplMarker("pegboard")
 def hub_plugin() -> Plugin:  # pyright: ignore[reportReturnType] # a specification has no body
     """Declare the plugin: its name, tools, groups, settings, prompts and resources.
 
-    Called once per hub, right after the import. The name has to be the entry point's.
+    Called right after the import, and again when the configuration is reloaded. The name has to be the entry point's.
     """
 
 

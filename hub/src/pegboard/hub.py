@@ -8,28 +8,31 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from importlib.metadata import EntryPoint, version
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio
+import anyio.to_thread
 from opentelemetry import trace
 
-from pegboard.endpoint import Endpoint, Offer
-from pegboard.errors import PluginError
-from pegboard.keeper import Keepers
-from pegboard.loading import Loaded, Loader, Quarantined
-from pegboard.plugin import Group
+from pegboard.endpoint import Endpoint
+from pegboard.errors import BudgetError, PegboardError, PluginError
+from pegboard.keeper import Keepers, Kept
+from pegboard.loading import Loaded, Loader, Owner, Quarantined
+from pegboard.offers import needless, offers_of
+from pegboard.overflow import Overflow
+from pegboard.plugin import Plugin, PluginSettings
 from pegboard.pools import Pools
+from pegboard.receipt import Receipt, receipt_of, summary_of
+from pegboard.resources import BoundResource
 from pegboard.settings import HubSettings
 from pegboard.tools import Runner
+from pegboard.view import Offer, View
 
 log = logging.getLogger(__name__)
 
 VERSION = version("pegboard")
 
-EVERYTHING = "all"
-"""The name of the endpoint of the whole hub."""
-
-INSTRUCTIONS = "Tools of several systems; a tool's name begins with its system. Read an error: it says what to do next."
+BUDGET_URI = "pegboard://budget"
 
 
 class Hub:
@@ -37,7 +40,8 @@ class Hub:
 
     Entering loads the plugins, opens their lifespans side by side and builds the endpoints; no backend is contacted.
     Raises `PluginError` on entering when `[loading] strict` is set and a plugin fails; otherwise that plugin stands in
-    `quarantined` and the others are served. Leaving closes pools first, then lifespans, each within its time.
+    `quarantined` and the others are served. Raises `BudgetError` and `ConfigError` for endpoints that cannot be.
+    Leaving closes pools first, then lifespans, each within its time.
     """
 
     def __init__(
@@ -54,20 +58,22 @@ class Hub:
         self.plugins: list[Loaded] = []
         self.quarantined: list[Quarantined] = []
         self.endpoints: dict[str, Endpoint] = {}
+        self.generation = 1
+        self.reload_attempts = 0
+        self.reload_problem: str | None = None
         self._environ = environ
-        self._found = found
+        self._found = None if found is None else list(found)
         self._started = time.monotonic()
+        self._lifespans = Keepers(open_timeout=self.settings.loading.timeout)
+        self._open_lifespans: dict[Owner, Kept[Any]] = {}
         self._stack = AsyncExitStack()
+        self._reloading = anyio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._load()
         async with AsyncExitStack() as stack:
-            lifespans = Keepers(open_timeout=self.settings.loading.timeout)
-            await stack.enter_async_context(lifespans)
-            await self._open(lifespans)
-            self._report()
+            await stack.enter_async_context(self._lifespans)
             await stack.enter_async_context(self.pools)
-            self.endpoints = {offer.path: self._endpoint(offer) for offer in self._offers()}
+            await self._serve(self.settings)
             self._stack = stack.pop_all()
         return self
 
@@ -75,6 +81,23 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         return await self._stack.__aexit__(kind, error, traceback)
+
+    async def reload(self, settings: HubSettings) -> None:
+        """Serve by other settings from now on: plugins, endpoints and lists change whole, or not at all.
+
+        Sessions stay open and hear that their lists changed. Plugins that stay keep their state and lifespan, pools
+        that are asked for by the same target stay open, and others close when nobody has used them for a while.
+        Raises `ConfigError`, `BudgetError` or, when strict, `PluginError`; then nothing has changed. What the server
+        listens on stays as it is until a restart.
+        """
+        async with self._reloading:
+            try:
+                await self._serve(settings)
+            except PegboardError as error:
+                self.reload_problem = str(error)
+                raise
+            self.generation, self.reload_problem = self.generation + 1, None
+            self.pools.retire(after=settings.calls.max_deadline)
 
     @property
     def tracing(self) -> bool:
@@ -95,81 +118,132 @@ class Hub:
         """The paths of a plugin's endpoints, the plugin's own first."""
         return [path for path in self.endpoints if path == f"/{plugin}" or path.startswith(f"/{plugin}/")]
 
-    def _load(self) -> None:
-        for outcome in Loader(self.settings, self._environ).load(self._found):
-            if isinstance(outcome, Quarantined):
-                self.quarantined.append(outcome)
-            else:
-                self.plugins.append(outcome)
+    def receipt(self, path: str = "") -> Receipt:
+        """What the endpoint at `path` lists, trims and hides, and why."""
+        return receipt_of({place: endpoint.view for place, endpoint in self.endpoints.items()}, path)
 
-    async def _open(self, lifespans: Keepers) -> None:
+    async def _serve(self, settings: HubSettings) -> None:
+        loader = Loader(settings, self._environ, known={p.owner: p.implementation for p in self.plugins})
+        # In a thread, as the views are: at a reload there are calls in flight, and 2 500 tools take seconds.
+        outcomes = await anyio.to_thread.run_sync(loader.load, self._found)
+        plugins = [outcome for outcome in outcomes if isinstance(outcome, Loaded)]
+        quarantined = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
+        if not self.endpoints:  # at the start a lifespan may already read who is served
+            self.plugins, self.quarantined = plugins, quarantined
+        opened = await self._open(plugins, quarantined)
+        try:
+            views = await anyio.to_thread.run_sync(self._views, plugins, quarantined, settings)
+            _check_strict(settings, quarantined)
+        except BaseException:
+            await self._close(opened)
+            raise
+        leaving = [owner for owner in self._open_lifespans if owner not in {plugin.owner for plugin in plugins}]
+        self.settings, self.plugins, self.quarantined = settings, plugins, quarantined
+        changed = self._show(views)
+        self._report()
         async with anyio.create_task_group() as tasks:
-            for plugin in list(self.plugins):
-                if "hub_lifespan" in plugin.hooks:
-                    tasks.start_soon(self._open_lifespan, plugin, lifespans)
+            for endpoint, lists in changed:
+                tasks.start_soon(endpoint.announce, lists)
+        await self._close(leaving)
 
-    async def _open_lifespan(self, plugin: Loaded, lifespans: Keepers) -> None:
+    async def _open(self, plugins: list[Loaded], quarantined: list[Quarantined]) -> list[Owner]:
+        """Open the lifespans that are not open yet, side by side; returns whose."""
+        able = [plugin for plugin in plugins if "hub_lifespan" in plugin.hooks]
+        new = [plugin for plugin in able if not self._is_open(plugin.owner)]
+
+        async def open_one(plugin: Loaded) -> None:
+            reason = await self._open_lifespan(plugin)
+            if reason is not None:
+                plugins.remove(plugin)
+                quarantined.append(Quarantined(plugin.owner, "opened", reason, plugin.plugin))
+
+        async with anyio.create_task_group() as tasks:
+            for plugin in new:
+                tasks.start_soon(open_one, plugin)
+        return [plugin.owner for plugin in new if plugin in plugins]
+
+    def _is_open(self, owner: Owner) -> bool:
+        kept = self._open_lifespans.get(owner)
+        return kept is not None and not kept.closed.is_set()
+
+    async def _open_lifespan(self, plugin: Loaded) -> str | None:
+        """Open one plugin's lifespan; returns why not."""
         try:
             manager = plugin.hooks["hub_lifespan"](hub=self)
             if manager is not None:
-                await lifespans.keep(f"the lifespan of plugin {plugin.name}", manager)
+                kept = await self._lifespans.keep(f"the lifespan of plugin {plugin.name}", manager)
+                self._open_lifespans[plugin.owner] = kept
         except TimeoutError:
-            self._quarantine(plugin, f"hub_lifespan() did not open within {lifespans.open_timeout:g} s")
+            return f"hub_lifespan() did not open within {self._lifespans.open_timeout:g} s"
         except Exception as error:  # noqa: BLE001 # one plugin's set-up must not stop the others
-            self._quarantine(plugin, f"hub_lifespan() raised {type(error).__name__}: {error}")
+            return f"hub_lifespan() raised {type(error).__name__}: {error}"
+        return None
 
-    def _quarantine(self, plugin: Loaded, reason: str) -> None:
-        self.plugins.remove(plugin)
-        self.quarantined.append(Quarantined(plugin.owner, "opened", reason))
+    async def _close(self, owners: Iterable[Owner]) -> None:
+        for owner in owners:
+            kept = self._open_lifespans.pop(owner, None)
+            if kept is not None:
+                await self._lifespans.close(kept)
+
+    def _views(self, plugins: list[Loaded], quarantined: list[Quarantined], settings: HubSettings) -> dict[str, View]:
+        """Every endpoint's view. A plugin with a group over its budget is quarantined, since the others can serve."""
+        views: dict[str, View] = {}
+        overflows: dict[tuple[str, ...], Overflow] = {}
+        for offer in offers_of(plugins, settings):
+            try:
+                views[offer.path] = View.of(self._with_budget(offer), overflows)
+            except BudgetError as error:
+                plugin = next((plugin for plugin in plugins if offer.name.startswith(f"{plugin.name}/")), None)
+                if plugin is not None:
+                    plugins.remove(plugin)
+                    quarantined.append(
+                        Quarantined(plugin.owner, "opened", f"group {offer.name}: {error}", plugin.plugin)
+                    )
+                    return self._views(plugins, quarantined, settings)
+                if not _is_profile(offer):
+                    raise BudgetError(f"endpoint {offer.name}: {error}") from error
+                log.warning("%s is not served: %s", offer.path, error)
+        return views
+
+    def _show(self, views: Mapping[str, View]) -> list[tuple[Endpoint, list[str]]]:
+        """Serve these views from now on; returns whose lists are others now, and which."""
+        runner = Runner(around=[p.hooks["hub_around_call"] for p in self.plugins if "hub_around_call" in p.hooks])
+        before, calls = self.endpoints, self.settings.calls
+        self.endpoints = {path: before.get(path) or self._endpoint(view) for path, view in views.items()}
+        return [(endpoint, endpoint.show(views[path], runner, calls)) for path, endpoint in self.endpoints.items()]
+
+    def _endpoint(self, view: View) -> Endpoint:
+        return Endpoint(view, self.version, pools=self.pools, tracing=self.tracing)
 
     def _report(self) -> None:
-        if self.settings.loading.strict and self.failed:
-            raise PluginError("\n".join(str(plugin) for plugin in self.failed))
         for plugin in self.quarantined:
             log.warning("%s", plugin)
         for plugin in self.plugins:
             log.info("plugin %s is served with %d tools", plugin.owner, len(plugin.tools))
+        for line in needless([tool for plugin in self.plugins for tool in plugin.tools], self.settings):
+            log.warning("%s", line)
+        for endpoint in self.endpoints.values():
+            summary = summary_of(endpoint.view)
+            if summary is not None:
+                log.log(logging.DEBUG if _is_profile(endpoint.offer) else logging.INFO, "%s", summary)
 
-    def _offers(self) -> Iterable[Offer]:
-        # The prompts and resources of a plugin belong to it as a whole, so a group has tools only.
-        plugins = [self._offer(plugin) for plugin in self.plugins]
-        yield Offer(
-            name=EVERYTHING,
-            path="",
-            title="pegboard",
-            instructions=INSTRUCTIONS,
-            tools=[tool for offer in plugins for tool in offer.tools],
-            prompts=[prompt for offer in plugins for prompt in offer.prompts],
-            resources=[resource for offer in plugins for resource in offer.resources],
-        )
-        yield from plugins
-        for plugin in self.plugins:
-            yield from (self._group_offer(plugin, group) for group in plugin.plugin.groups)
+    def _with_budget(self, offer: Offer) -> Offer:
+        """The offer with its own receipt as a resource."""
 
-    def _offer(self, plugin: Loaded) -> Offer:
-        return Offer(
-            name=plugin.name,
-            path=f"/{plugin.name}",
-            title=plugin.name,
-            instructions=plugin.plugin.instructions,
-            tools=plugin.tools,
-            prompts=plugin.prompts,
-            resources=plugin.resources,
-        )
+        def budget() -> Receipt:
+            """Which tools this endpoint lists, trims and hides, with their tokens and the reasons."""
+            return self.receipt(offer.path)
 
-    def _group_offer(self, plugin: Loaded, group: Group) -> Offer:
-        names = set(plugin.tool_names(group.name))
-        return replace(
-            self._offer(plugin),
-            name=f"{plugin.name}/{group.name}",
-            path=f"/{plugin.name}/{group.name}",
-            title=group.title or f"{plugin.name} {group.name}",
-            tools=[tool for tool in plugin.tools if tool.name in names],
-            prompts=(),
-            resources=(),
-        )
+        resource = BoundResource(Plugin(name="hub"), BUDGET_URI, budget, PluginSettings())
+        return replace(offer, resources=[resource, *offer.resources])  # first, so that no template stands before it
 
-    def _endpoint(self, offer: Offer) -> Endpoint:
-        hooks = [plugin.hooks["hub_around_call"] for plugin in self.plugins if "hub_around_call" in plugin.hooks]
-        runner, calls = Runner(around=hooks), self.settings.calls
-        return Endpoint(offer, self.version, calls=calls, runner=runner, pools=self.pools, tracing=self.tracing)
+
+def _is_profile(offer: Offer) -> bool:
+    """Whether it is one of the hub's own profile endpoints, which nobody asked for in particular."""
+    return offer.name.startswith("profiles/")
+
+
+def _check_strict(settings: HubSettings, quarantined: Iterable[Quarantined]) -> None:
+    failed = [str(plugin) for plugin in quarantined if plugin.phase != "trusted"]
+    if settings.loading.strict and failed:
+        raise PluginError("\n".join(failed))

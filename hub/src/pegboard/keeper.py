@@ -1,6 +1,7 @@
 """Keeping: a context manager entered and left by a task of its own, whoever asked for it."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -50,7 +51,7 @@ class Keepers:
         tasks, self._tasks = self._tasks, None
         assert tasks is not None
         for kept in reversed(list(self._kept)):
-            await self._close(kept)
+            await self.close(kept)
         tasks.cancel_scope.cancel()
         # The error of the block is none of the keepers' own: handed to the group it would come back wrapped in one.
         await tasks.__aexit__(None, None, None)
@@ -104,7 +105,18 @@ class Keepers:
                 self._kept.remove(kept)
                 kept.closed.set()
 
-    async def _close(self, kept: Kept[Any]) -> None:
+    def later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` after a while, unless the keepers are left before."""
+
+        async def wait_and_work() -> None:
+            await anyio.sleep(seconds)
+            await work()
+
+        if self._tasks is not None:
+            self._tasks.start_soon(wait_and_work)
+
+    async def close(self, kept: Kept[Any]) -> None:
+        """Close what is kept, within its time; returns when it is closed, or left behind."""
         kept.release.set()
         with anyio.move_on_after(self.close_timeout * 2, shield=True) as scope:
             await kept.closed.wait()

@@ -108,10 +108,18 @@ class _Failed(Exception):  # noqa: N818 # carries a phase and a reason to the on
 class Loader:
     """Loads every plugin there is, each on its own: what fails is quarantined, and the next one is tried.
 
-    Every hub has a loader of its own, so that two hubs in a process share no plugin state.
+    Every hub has a loader of its own, so that two hubs in a process share no plugin state. `known` are implementations
+    that are there already, from before a reload.
     """
 
-    def __init__(self, settings: HubSettings, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        settings: HubSettings,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        known: Mapping[Owner, Any] | None = None,
+    ) -> None:
+        self._known = known or {}
         self._settings = settings
         self._environ = environ
         self._registry = pluggy.PluginManager("pegboard")
@@ -134,7 +142,7 @@ class Loader:
         try:
             self._check_unique(owner)
             self._check_trust(owner)
-            implementation = self._import(point)
+            implementation = self._known[owner] if owner in self._known else self._import(point)
             hooks = self._register(owner, implementation)
             plugin = self._declare(owner, hooks)
             settings = _guarded("configured", partial(self._configure, plugin))

@@ -21,9 +21,11 @@ TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 MARK = "__pegboard_tool__"
 
 PATHS = frozenset({"docs", "health", "mcp", "messages", "metrics", "profiles", "ready", "sse"})
-SECTIONS = frozenset({"calls", "loading", "log", "server", "telemetry", "trust"})
+SECTIONS = frozenset({"budget", "calls", "loading", "log", "server", "telemetry", "trust"})
 RESERVED_NAMES = PATHS | SECTIONS
 """Names a plugin cannot have, since they are paths or sections of the hub itself."""
+RESERVED_TOOLS = frozenset({"call_tool", "search_tools"})
+"""Names a tool cannot have, since the hub's own stand beside it."""
 
 
 class PluginSettings(BaseModel):
@@ -43,6 +45,7 @@ class ToolMark:
     idempotent: bool | None = None
     open_world: bool | None = None
     timeout: float | None = None
+    priority: int = 0
 
     def __post_init__(self) -> None:
         if self.timeout is not None and self.timeout <= 0:
@@ -61,6 +64,7 @@ def tool(
     idempotent: bool | None = None,
     open_world: bool | None = None,
     timeout: float | None = None,
+    priority: int = 0,
 ) -> Callable[[F], F]: ...
 def tool(function: Function | None = None, /, **mark: Any) -> Any:
     """Mark a function as a tool; the function itself is returned unchanged.
@@ -71,7 +75,8 @@ def tool(function: Function | None = None, /, **mark: Any) -> Any:
 
     The tool is called `<plugin>_<function>`; an explicit `name` is used as it stands. `read_only`, `destructive`,
     `idempotent` and `open_world` become the annotations of the same names in MCP; say the truth, since clients ask
-    their users by them. `timeout` is this tool's deadline in seconds, in place of the hub's.
+    their users by them. `timeout` is this tool's deadline in seconds, in place of the hub's. Where a budget cannot
+    list every tool, those of higher `priority` are listed first.
     """
 
     def marked(function: Function) -> Function:
@@ -148,6 +153,8 @@ class Plugin:
             )
         if not TOOL_NAME.fullmatch(name):
             raise PluginError(f"the tool name {name!r} may only have letters, digits, '_', '-' and '.'")
+        if name in RESERVED_TOOLS:
+            raise PluginError(f"the tool name {name!r} is one of the hub's own; give it another with @tool(name=...)")
         return name
 
     def prefixed(self, name: str) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -94,12 +95,26 @@ class Pools:
         nothing behind, and a pool that crashed is forgotten: the next caller opens it again.
         """
         slot = self._slots.get((kind, target)) or self._new_slot(kind, target)
+        slot.retirement = None
         kept = slot.live
         if kept is None:
             # The lock guards only the opening of this one pool, so that nobody waits for somebody else's backend.
             async with slot.lock:
                 kept = slot.live or await self._open(slot)
         return cast(P, kept.value)
+
+    def retire(self, after: float) -> None:
+        """Close in `after` seconds what nobody has asked for until then; the settings that asked may be gone."""
+        retirement = object()
+        for slot in self._slots.values():
+            slot.retirement = retirement
+        self._keepers.later(after, partial(self._close_retired, retirement))
+
+    async def _close_retired(self, retirement: object) -> None:
+        # What was retired once more since then has calls from before that, which may still be running.
+        for slot in [slot for slot in self._slots.values() if slot.retirement is retirement and slot.used]:
+            if slot.kept is not None:
+                await self._keepers.close(slot.kept)
 
     def states(self) -> list[PoolState]:
         """The pools asked for so far, oldest first."""
@@ -141,6 +156,7 @@ class _Slot:
     kept: Kept[Any] | None = None
     failure: str | None = None
     opened_at: float = 0.0
+    retirement: object = None
 
     @property
     def name(self) -> str:

@@ -58,6 +58,9 @@ class ServerSettings(Section):
     """`[server]`: where the hub listens, and what it takes from clients."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    split_ports: int | None = Field(
+        default=None, ge=1, le=65_000, description="Serve each endpoint at a port of its own too, from this one on."
+    )
     port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 lets the system choose one.")
     unauthenticated: bool = Field(
         default=False, description="Listen on other addresses than loopback although nobody has to show a key."
@@ -98,6 +101,33 @@ class TrustSettings(Section):
     )
 
 
+class BudgetSettings(Section):
+    """`[budget]`, and `[endpoints.NAME.budget]` for one endpoint: how many tools a client sees at once."""
+
+    profile: Literal["small", "medium", "large", "unlimited"] | None = Field(
+        default=None, description="8 tools / 1 500 tokens, 16 / 3 000, 40 / 8 000 (the default), or no limit."
+    )
+    tools: int | None = Field(default=None, ge=1, description="Most tools listed, in place of the profile's.")
+    tokens: int | None = Field(default=None, ge=1, description="Most tokens of the list, in place of the profile's.")
+    overflow: Literal["search", "split", "error"] | None = Field(
+        default=None, description="Beyond that: search_tools and call_tool, only the group endpoints, or no start."
+    )
+    pinned: Strings = Field(default=(), description="Tools that are listed whatever else is not.")
+    semantic: bool = Field(default=False, description="Search by meaning, too; needs `pegboard[semantic]`.")
+    tokenizer: Literal["estimate", "o200k"] | None = Field(
+        default=None, description="How tokens are counted: `estimate` (the default), or `o200k`, exact and an extra."
+    )
+
+
+class EndpointSettings(Section):
+    """`[endpoints.NAME]`: an endpoint of your own, at `/NAME/sse` and `/NAME/mcp`."""
+
+    tools: Strings = Field(description="Names of tools, `*` standing for any part: `awx_*`.")
+    title: str | None = Field(default=None, description="Its title for people.")
+    instructions: str | None = Field(default=None, description="What a model is told about it.")
+    budget: BudgetSettings = BudgetSettings()
+
+
 class LogSettings(Section):
     """`[log]`: what is written to standard error."""
 
@@ -120,6 +150,8 @@ class HubSettings(Section):
     calls: CallSettings = CallSettings()
     loading: LoadingSettings = LoadingSettings()
     trust: TrustSettings = TrustSettings()
+    budget: BudgetSettings = BudgetSettings()
+    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="One table per endpoint.")
     log: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     plugins: dict[str, dict[str, Any]] = Field(
@@ -130,7 +162,9 @@ class HubSettings(Section):
 def sections() -> dict[str, type[BaseModel]]:
     """The models of the hub's own sections by name; those of `[plugins.NAME]` come with the plugins."""
     fields = HubSettings.model_fields.items()
-    return {name: cast(type[BaseModel], field.annotation) for name, field in fields if name != "plugins"}
+    return {
+        name: cast(type[BaseModel], field.annotation) for name, field in fields if name not in ("plugins", "endpoints")
+    }
 
 
 def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -23,7 +23,7 @@ from opentelemetry import trace
 
 from pegboard.arguments import Arguments, InvalidArguments, signature_line
 from pegboard.call import Call, NeedsConfirmation
-from pegboard.errors import PegboardError
+from pegboard.errors import PegboardError, PluginError
 from pegboard.functions import awaitable
 from pegboard.output import Output, Result, error_result
 from pegboard.plugin import Function, Plugin, PluginSettings, ToolMark, mark_of
@@ -60,6 +60,25 @@ class BoundTool:
         self._output = Output(function, self._arguments.returns)
         self._function = awaitable(function, threads)
         self.definition = self._define(function)
+        try:
+            self.definition.model_dump_json()
+        except ValueError as error:  # half a character, say, which would break the list for everybody
+            raise PluginError(f"the tool {self.name} cannot be written as JSON: {error}") from error
+
+    @property
+    def description(self) -> str:
+        """What a model reads; empty for a function without a docstring."""
+        return self.definition.description or ""
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        """The schema of its arguments."""
+        return self.definition.input_schema
+
+    @property
+    def priority(self) -> int:
+        """How much it matters where a budget cannot list all."""
+        return self.mark.priority
 
     @property
     def signature(self) -> str:

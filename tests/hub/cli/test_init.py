@@ -27,7 +27,9 @@ def test_every_line_of_the_file_can_be_uncommented(run: Run) -> None:
     text = re.sub(r"^# (\w+ = )", r"\1", Path("mine.toml").read_text(), flags=re.MULTILINE)
     table = tomllib.loads(text)
     assert table["plugins"]["postgres"].pop("dsn") == "..."
-    assert table["telemetry"].pop("otlp_endpoint") == "..."
+    unset = [("telemetry", "otlp_endpoint"), ("server", "split_ports")]
+    unset += [("budget", key) for key in ("profile", "tools", "tokens", "overflow", "tokenizer")]
+    assert [table[section].pop(key) for section, key in unset] == ["..."] * len(unset)
     assert HubSettings.model_validate(table) == HubSettings(plugins=table["plugins"])
     assert table["plugins"]["postgres"]["max_rows"] == 1000
 

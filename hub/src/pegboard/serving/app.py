@@ -1,7 +1,8 @@
 """The ASGI application: every endpoint at its paths, the pages, and the guard before them all."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from opentelemetry import context as trace_context
 from opentelemetry.propagate import extract
@@ -9,13 +10,25 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pegboard.endpoint import Endpoint
 from pegboard.hub import Hub
+from pegboard.keeper import Keepers, Kept
 from pegboard.serving.guard import Guard
-from pegboard.serving.pages import Pages
+from pegboard.serving.pages import ALONE, Pages
 from pegboard.serving.replies import headers_of
 from pegboard.serving.sse import SseEndpoint
 from pegboard.serving.streamable import StreamableEndpoint
 from pegboard.serving.traffic import Gauge, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One endpoint over HTTP: its routes, and the sessions that are kept for it."""
+
+    endpoint: Endpoint
+    routes: dict[str, ASGIApp]
+    sse: SseEndpoint
+    sessions: Kept[None]
 
 
 class HubApp:
@@ -25,32 +38,63 @@ class HubApp:
     """
 
     def __init__(self, hub: Hub) -> None:
+        self.hub = hub
         self.traffic = Traffic()
         self.sse_sessions = Gauge()
-        self._endpoints = list(hub.endpoints.values())
-        self._streamable: list[StreamableEndpoint] = []
+        self._keepers = Keepers()
+        self._served: dict[str, _Served] = {}
         self._routes: dict[str, ASGIApp] = {}
-        for endpoint in self._endpoints:
-            path = endpoint.offer.path
-            sse = SseEndpoint(endpoint, hub.settings.server, self.traffic, self.sse_sessions)
-            streamable = StreamableEndpoint(endpoint, hub.settings.server, self.traffic, keep_lists=not hub.tracing)
-            self._streamable.append(streamable)
-            self._routes |= {f"{path}/sse": sse.connect, f"{path}/messages/": sse.post, f"{path}/mcp": streamable}
-        self._pages = _pages(hub, self.traffic)
+        self.pages = Pages(hub, self.traffic)
+        self._pages = _pages(self.pages)
         self.asgi: ASGIApp = Guard(self._route, hub.settings.server)
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """Own every endpoint's sessions; leaving ends them."""
-        async with AsyncExitStack() as stack:
-            for streamable in self._streamable:
-                await stack.enter_async_context(streamable.run())
+        async with self._keepers:
+            await self.refresh()
             yield
+
+    async def refresh(self) -> None:
+        """Serve the endpoints the hub has now; sessions of those that stay go on, of those that left they end."""
+        for path in [path for path in self._served if path not in self.hub.endpoints]:
+            gone = self._served.pop(path)
+            gone.sse.close()
+            await self._keepers.close(gone.sessions)
+        for path, endpoint in self.hub.endpoints.items():
+            if path not in self._served:
+                self._served[path] = await self._serve(endpoint)
+        self._routes = {path: app for served in self._served.values() for path, app in served.routes.items()}
 
     def close_subscriptions(self) -> None:
         """End the `subscriptions/listen` streams as the protocol wants it: with a result."""
-        for endpoint in self._endpoints:
-            endpoint.listen.close()
+        for served in self._served.values():
+            served.endpoint.listen.close()
+
+    def only(self, path: str) -> ASGIApp:
+        """The app of one endpoint at a port of its own: `/sse` there is `<path>/sse` here; the pages are the same."""
+        names = {f"/{name}": f"{path}/{name}" for name in ("sse", "mcp", "messages/")}
+        own = {*names.values(), "/", "/health", "/ready", "/metrics"}
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                target = names.get(scope["path"], scope["path"])
+                scope = {**scope, "path": target if target in own else f"/-{scope['path']}", ALONE: path}
+            await self.asgi(scope, receive, send)
+
+        return app
+
+    async def _serve(self, endpoint: Endpoint) -> _Served:
+        path, settings = endpoint.offer.path, self.hub.settings.server
+        sse = SseEndpoint(endpoint, settings, self.traffic, self.sse_sessions)
+        streamable = StreamableEndpoint(endpoint, settings, self.traffic, keep_lists=not self.hub.tracing)
+        sessions = await self._keepers.keep(f"the sessions of {path or '/'}", streamable.run())
+        routes: dict[str, ASGIApp] = {
+            f"{path}/sse": sse.connect,
+            f"{path}/messages/": sse.post,
+            f"{path}/mcp": streamable,
+        }
+        return _Served(endpoint, routes, sse, sessions)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._routes.get(scope["path"], self._pages)
@@ -66,12 +110,12 @@ class HubApp:
             trace_context.detach(token)
 
 
-def _pages(hub: Hub, traffic: Traffic) -> Starlette:
-    pages = Pages(hub, traffic)
+def _pages(pages: Pages) -> Starlette:
     routes = [
         Route("/", pages.index),
         Route("/health", pages.health),
         Route("/ready", pages.ready),
+        Route("/metrics", pages.metrics),
         Route("/{path:path}", pages.not_found),
     ]
     return Starlette(routes=routes)

@@ -1,19 +1,24 @@
 """The HTTP server: uvicorn with the hub's own way to stop."""
 
+import logging
 import socket
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import anyio
+import anyio.to_thread
 import uvicorn
 from starlette.types import ASGIApp
 
-from pegboard.errors import ConfigError
+from pegboard.errors import ConfigError, PegboardError
 from pegboard.hub import Hub
 from pegboard.serving.app import HubApp
 from pegboard.serving.guard import is_loopback
-from pegboard.serving.signals import stop_on_signal
-from pegboard.settings import ServerSettings
+from pegboard.serving.signals import reload_on_hangup, stop_on_signal
+from pegboard.settings import HubSettings, ServerSettings
+
+log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT = 5
 """Seconds uvicorn waits for connections to close after the streams were told to end."""
@@ -22,28 +27,67 @@ KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than at load balancers, so that the hub never hangs up first."""
 
 
-async def serve_http(hub: Hub, *, on_ready: Callable[[str], None] | None = None) -> None:
+LoadSettings = Callable[[], HubSettings]
+
+
+async def serve_http(
+    hub: Hub, *, on_ready: Callable[[str], None] | None = None, load: LoadSettings | None = None
+) -> None:
     """Serve an open hub until SIGTERM or SIGINT, then drain; `on_ready` gets the base URL once it listens.
 
     The first signal turns readiness off, lets calls in flight finish within `grace` seconds, ends the streams and
-    returns. A second one ends the process at once with status 128 + signal. Raises `ConfigError` when the address
+    returns. A second one ends the process at once with status 128 + signal. SIGHUP asks `load` for the settings and
+    serves by those; when they are wrong the log says why, and everything stays. Raises `ConfigError` when the address
     is not loopback and nobody said that this is wanted, or when it cannot be listened on.
     """
     settings = hub.settings.server
     app = HubApp(hub)
-    with listen(settings) as listener:
-        server = _Server(_config(app.asgi))
+    with ExitStack() as listeners:
+        servers = [_Server(_config(asgi), listeners.enter_context(at)) for at, asgi in _listen(app, settings)]
 
         async def stop() -> None:
             await app.traffic.drain(settings.grace, app.close_subscriptions)
-            server.should_exit = True
+            for server in servers:
+                server.should_exit = True
 
         async with app.run(), anyio.create_task_group() as tasks:
             tasks.start_soon(stop_on_signal, stop)
+            if load is not None:
+                tasks.start_soon(reload_on_hangup, partial(_reload, app, load))
             if on_ready is not None:
-                tasks.start_soon(_tell, server, on_ready, url_of(settings.host, listener))
-            await server.serve(sockets=[listener])
+                tasks.start_soon(_tell, servers, on_ready, settings.host)
+            async with anyio.create_task_group() as serving:
+                for server in servers:
+                    serving.start_soon(server.run_here)
             tasks.cancel_scope.cancel()
+
+
+def split_ports(hub: Hub) -> dict[str, int]:
+    """The port of each endpoint that has one of its own: of every one but the whole hub and its profiles, in order."""
+    first = hub.settings.server.split_ports
+    paths = [path for path in hub.endpoints if path and not path.startswith("/profiles/")]
+    return {} if first is None else {path: first + index for index, path in enumerate(paths)}
+
+
+def _listen(app: HubApp, settings: ServerSettings) -> Iterator[tuple[socket.socket, ASGIApp]]:
+    yield listen(settings), app.asgi
+    for path, port in split_ports(app.hub).items():
+        yield listen(settings.model_copy(update={"port": port})), app.only(path)
+
+
+async def _reload(app: HubApp, load: LoadSettings) -> None:
+    try:
+        await app.hub.reload(await anyio.to_thread.run_sync(load))
+        await app.refresh()
+    except PegboardError as error:
+        app.hub.reload_problem = str(error)
+        log.error("the configuration was not reloaded, the old one stays: %s", error)  # no crash
+    except Exception as error:  # a reload that fails must not end what is served
+        app.hub.reload_problem = f"internal error ({type(error).__name__}); the hub's log has the details"
+        log.exception("the configuration was not reloaded, the old one stays")
+    else:
+        log.info("the configuration was reloaded; this is generation %d", app.hub.generation)
+    app.hub.reload_attempts += 1
 
 
 def listen(settings: ServerSettings) -> socket.socket:
@@ -85,9 +129,14 @@ class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: they end streams before their answers are out, and raise the signal once
     more after a clean stop, which makes the exit status 143."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
         super().__init__(config)
+        self.listener = listener
         self.listening = anyio.Event()
+
+    async def run_here(self) -> None:
+        """Serve on the listener until `should_exit`."""
+        await self.serve(sockets=[self.listener])
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -98,6 +147,7 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
-async def _tell(server: _Server, on_ready: Callable[[str], None], url: str) -> None:
-    await server.listening.wait()
-    on_ready(url)
+async def _tell(servers: list[_Server], on_ready: Callable[[str], None], host: str) -> None:
+    for server in servers:
+        await server.listening.wait()
+    on_ready(url_of(host, servers[0].listener))

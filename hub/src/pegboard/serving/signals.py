@@ -1,4 +1,4 @@
-"""Signals: the first SIGTERM or SIGINT stops gently, the second at once."""
+"""Signals: the first SIGTERM or SIGINT stops gently, the second at once; SIGHUP reloads."""
 
 import logging
 import os
@@ -23,3 +23,10 @@ async def stop_on_signal(stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
                     os._exit(128 + received)
                 stopping = True
                 tasks.start_soon(stop)
+
+
+async def reload_on_hangup(reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `reload` at every SIGHUP, one after the other."""
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            await reload()

@@ -27,6 +27,11 @@ class SseEndpoint:
         self._traffic = traffic
         self._sessions = sessions
         self._transport = SseServerTransport(f"{endpoint.offer.path}/messages/")
+        self._removed = anyio.Event()
+
+    def close(self) -> None:
+        """End every session: the endpoint is not served any more."""
+        self._removed.set()
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one session for as long as its stream is open. 405 for a POST is how clients learn to use SSE."""
@@ -38,7 +43,7 @@ class SseEndpoint:
             await refuse(scope, receive, send, 503, f"the hub is {reason}; try again later", {"Retry-After": "5"})
         else:
             with self._traffic.streams, self._sessions:
-                await self._serve(scope, self._traffic.until_closing(receive), send)
+                await self._serve(scope, self._traffic.until_closing(receive, self._removed), send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = _Stream(send, self._settings.stalled_timeout)
@@ -52,6 +57,8 @@ class SseEndpoint:
                     session.close()
         except* (anyio.BrokenResourceError, anyio.ClosedResourceError, StalledError) as gone:
             log.debug("an SSE session ended: %s", gone.exceptions)
+        if self._removed.is_set():
+            await stream.end()
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one message for the session named in the query."""
@@ -82,13 +89,21 @@ class _Stream:
         self._send = send
         self._stalled_timeout = stalled_timeout
         self.session: Session | None = None
+        self._open = False
 
     async def send(self, message: Message) -> None:
+        self._open = message["type"] == "http.response.start" or bool(message.get("more_body"))
         with anyio.move_on_after(self._stalled_timeout):
             await self._send(message)
             self._note(message)
             return
         raise StalledError
+
+    async def end(self) -> None:
+        """Complete the response, which whoever believes that the client is gone leaves as it is."""
+        if self._open:
+            with anyio.move_on_after(self._stalled_timeout):
+                await self._send({"type": "http.response.body", "body": b""})
 
     def _note(self, message: Mapping[str, object]) -> None:
         body = message.get("body", b"")

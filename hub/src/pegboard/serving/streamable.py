@@ -19,7 +19,7 @@ SESSION_HEADER = b"mcp-session-id"
 MODERN = frozenset(version.encode() for version in MODERN_PROTOCOL_VERSIONS)
 
 FIXED = frozenset(("prompts/list", "resources/list", "resources/templates/list", "server/discover", "tools/list"))
-"""Methods whose answer depends on nothing but the request, for as long as the process lives."""
+"""Methods whose answer depends on nothing but the request, for as long as the endpoint's view stays."""
 
 MAX_KEPT = 64
 MAX_KEY = 4096
@@ -42,6 +42,7 @@ class StreamableEndpoint:
         self._traffic = traffic
         self._in_flight: set[tuple[bytes, str]] = set()
         self._lists = KeptAnswers() if keep_lists else None
+        self._view = endpoint.view
         self._manager = StreamableHTTPSessionManager(
             endpoint.server,
             session_idle_timeout=settings.session_idle_timeout,
@@ -62,7 +63,9 @@ class StreamableEndpoint:
             with self._traffic.streams:
                 await self._manager.handle_request(scope, self._traffic.until_closing(receive), send)
         else:
+            session = headers_of(scope).get(SESSION_HEADER, b"").decode("latin-1")
             await self._manager.handle_request(scope, receive, send)
+            self._endpoint.forget(session)
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -86,6 +89,8 @@ class StreamableEndpoint:
             return
         with self._traffic.exchanges:
             if self._lists is not None and body.method in FIXED:
+                if self._view is not self._endpoint.view:
+                    self._view, self._lists = self._endpoint.view, KeptAnswers()
                 await self._lists.serve(self._manager, body, scope, receive, send)
             else:
                 await self._manager.handle_request(scope, body.replay(receive), send)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Self
 
 import anyio
@@ -74,19 +75,21 @@ class Traffic:
             await self.subscriptions.none()
         self.closing.set()
 
-    def until_closing(self, receive: Receive) -> Receive:
-        """A `receive` that also says the client is gone when the streams are to end."""
+    def until_closing(self, receive: Receive, *events: anyio.Event) -> Receive:
+        """A `receive` that also says the client is gone when the streams are to end, or one of `events` comes."""
+        ends = [partial(_disconnect, event) for event in (self.closing, *events)]
 
         async def receive_or_close() -> Message:
             if self.closing.is_set():
                 return {"type": "http.disconnect"}
-            return await _first(receive, self._disconnect)
+            return await _first(receive, *ends)
 
         return receive_or_close
 
-    async def _disconnect(self) -> Message:
-        await self.closing.wait()
-        return {"type": "http.disconnect"}
+
+async def _disconnect(event: anyio.Event) -> Message:
+    await event.wait()
+    return {"type": "http.disconnect"}
 
 
 async def _first(*waits: Callable[[], Awaitable[Message]]) -> Message:

@@ -1,0 +1,167 @@
+"""Offers: from plugins and settings to the list of endpoints, each with its tools and its budget."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from importlib import import_module
+
+from pegboard.budget import PROFILES, Budget, Overflow
+from pegboard.errors import ConfigError
+from pegboard.loading import Loaded
+from pegboard.plugin import NAME, RESERVED_NAMES, Group
+from pegboard.search import Lexicon
+from pegboard.settings import BudgetSettings, EndpointSettings, HubSettings
+from pegboard.tokenizers import counter
+from pegboard.tools import BoundTool
+from pegboard.validation import did_you_mean
+from pegboard.view import Offer
+
+EVERYTHING = "all"
+"""The name of the endpoint of the whole hub."""
+
+DEFAULT_PROFILE = "large"
+
+INSTRUCTIONS = "Tools of several systems; a tool's name begins with its system. Read an error: it says what to do next."
+
+
+def offers_of(plugins: Sequence[Loaded], settings: HubSettings) -> list[Offer]:
+    """The whole hub, each plugin, each group, each endpoint of the file, and the whole hub by profile.
+
+    Raises `ConfigError` for an endpoint of the file that has the name of something else.
+    """
+    _check_names(plugins, settings.endpoints)
+    everything = _everything(plugins, settings)
+    named = [_named(everything, name, endpoint, settings) for name, endpoint in settings.endpoints.items()]
+    offers = [
+        everything,
+        *(_of_plugin(plugin, settings) for plugin in plugins),
+        *_groups(plugins, settings),
+        *named,
+        *_profiles(everything),
+    ]
+    lexicon = _lexicon() if settings.budget.semantic else None
+    return [replace(offer, lexicon=lexicon) for offer in offers]
+
+
+def needless(tools: Sequence[BoundTool], settings: HubSettings) -> Iterator[str]:
+    """One line for each pin and each pattern of the settings that stands for no tool."""
+    names = {tool.name for tool in tools}
+    for pin in settings.budget.pinned:
+        if pin not in names:
+            yield f"[budget] pinned: there is no tool {pin!r}; {did_you_mean(pin, names)}".rstrip("; ")
+    for name, endpoint in settings.endpoints.items():
+        for pattern in endpoint.tools:
+            if not matching(tools, [pattern]):
+                yield f"[endpoints.{name}] tools: no tool has the name {pattern!r}"
+        own = {tool.name for tool in matching(tools, endpoint.tools)}
+        for pin in endpoint.budget.pinned:
+            if pin not in own:
+                yield f"[endpoints.{name}.budget] pinned: {pin!r} is none of its tools"
+
+
+def matching(tools: Iterable[BoundTool], patterns: Iterable[str]) -> list[BoundTool]:
+    """The tools whose name fits one of the patterns, in the order of the tools."""
+    patterns = list(patterns)
+    return [tool for tool in tools if any(fnmatchcase(tool.name, pattern) for pattern in patterns)]
+
+
+def budget_of(*layers: BudgetSettings) -> Budget:
+    """The budget that the layers say, the most specific first.
+
+    The first layer with a profile or a number decides both limits, the first with an overflow or pins those.
+    """
+    overflows: list[Overflow] = [layer.overflow for layer in layers if layer.overflow]
+    limits = next((layer for layer in layers if layer.profile or layer.tools or layer.tokens), BudgetSettings())
+    profile = PROFILES[limits.profile or (DEFAULT_PROFILE if not (limits.tools or limits.tokens) else "unlimited")]
+    return Budget(
+        tools=limits.tools or profile.tools,
+        tokens=limits.tokens or profile.tokens,
+        overflow=overflows[0] if overflows else "search",
+        pinned=next((layer.pinned for layer in layers if layer.pinned), ()),
+    )
+
+
+def _lexicon() -> Lexicon:
+    try:
+        return import_module("pegboard.semantic").WordVectors()
+    except ImportError as error:
+        raise ConfigError("[budget] semantic = true needs a package; pip install 'pegboard[semantic]'") from error
+
+
+def _everything(plugins: Sequence[Loaded], settings: HubSettings) -> Offer:
+    return Offer(
+        name=EVERYTHING,
+        path="",
+        title="pegboard",
+        instructions=INSTRUCTIONS,
+        tools=[tool for plugin in plugins for tool in plugin.tools],
+        prompts=[prompt for plugin in plugins for prompt in plugin.prompts],
+        resources=[resource for plugin in plugins for resource in plugin.resources],
+        budget=budget_of(settings.budget),
+        count=counter(settings.budget.tokenizer),
+    )
+
+
+def _of_plugin(plugin: Loaded, settings: HubSettings) -> Offer:
+    return Offer(
+        name=plugin.name,
+        path=f"/{plugin.name}",
+        title=plugin.name,
+        instructions=plugin.plugin.instructions,
+        tools=plugin.tools,
+        prompts=plugin.prompts,
+        resources=plugin.resources,
+        budget=budget_of(settings.budget),
+        count=counter(settings.budget.tokenizer),
+    )
+
+
+def _groups(plugins: Sequence[Loaded], settings: HubSettings) -> Iterator[Offer]:
+    for plugin in plugins:
+        yield from (_group(plugin, group, settings) for group in plugin.plugin.groups)
+
+
+def _group(plugin: Loaded, group: Group, settings: HubSettings) -> Offer:
+    # The prompts and resources of a plugin belong to it as a whole, so a group has tools only. What does not fit a
+    # group has nowhere smaller to go, so that is an error.
+    names = set(plugin.tool_names(group.name))
+    return replace(
+        _of_plugin(plugin, settings),
+        name=f"{plugin.name}/{group.name}",
+        path=f"/{plugin.name}/{group.name}",
+        title=group.title or f"{plugin.name} {group.name}",
+        tools=[tool for tool in plugin.tools if tool.name in names],
+        prompts=(),
+        resources=(),
+        budget=replace(budget_of(settings.budget), overflow="error"),
+    )
+
+
+def _named(everything: Offer, name: str, endpoint: EndpointSettings, settings: HubSettings) -> Offer:
+    return Offer(
+        name=name,
+        path=f"/{name}",
+        title=endpoint.title or name,
+        instructions=endpoint.instructions,
+        tools=matching(everything.tools, endpoint.tools),
+        budget=budget_of(endpoint.budget, settings.budget),
+        count=counter(endpoint.budget.tokenizer or settings.budget.tokenizer),
+    )
+
+
+def _profiles(everything: Offer) -> Iterator[Offer]:
+    for profile, limits in PROFILES.items():
+        name = f"profiles/{profile}"
+        budget = replace(limits, pinned=everything.budget.pinned)
+        yield replace(everything, name=name, path=f"/{name}", title=f"pegboard, {profile}", budget=budget)
+
+
+def _check_names(plugins: Sequence[Loaded], names: Iterable[str]) -> None:
+    taken = {plugin.name: f"plugin {plugin.owner}" for plugin in plugins}
+    for name in names:
+        if name in taken or name in RESERVED_NAMES or name == EVERYTHING:
+            owner = taken.get(name, "the hub itself")
+            raise ConfigError(f"[endpoints.{name}]: the name belongs to {owner}; choose another")
+        if not NAME.fullmatch(name):
+            hint = "1 to 32 lower case letters, digits and underscores, a letter first"
+            raise ConfigError(f"[endpoints.{name}]: the name is part of URLs; use {hint}")

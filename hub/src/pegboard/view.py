@@ -1,0 +1,92 @@
+"""A view: what an endpoint lists of its tools, prompts and resources, built once and the same for every session."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import mcp_types as types
+
+from pegboard.budget import Budget, CountTokens, Fit, count_tokens, fit
+from pegboard.overflow import Overflow, meta_tokens, meta_tools
+from pegboard.prompts import BoundPrompt
+from pegboard.resources import BoundResource
+from pegboard.search import Lexicon
+from pegboard.tools import BoundTool
+
+UNLIMITED = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an endpoint serves: its name and text for people and models, what can be called there, and its budget."""
+
+    name: str
+    """`all`, a plugin, `plugin/group`, `profiles/small`, or a name from the file."""
+    path: str
+    """What stands before `/sse` and `/mcp`: empty for the whole hub, else `/` and the name."""
+    title: str
+    instructions: str | None = None
+    tools: Sequence[BoundTool] = ()
+    prompts: Sequence[BoundPrompt] = ()
+    resources: Sequence[BoundResource] = ()
+    budget: Budget = UNLIMITED
+    count: CountTokens = field(default=count_tokens, repr=False)
+    lexicon: Lexicon | None = field(default=None, repr=False)
+    """What words mean, where hidden tools are searched by meaning, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a client of an offer sees and can call; hidden tools are in `tools` too, so that they can be called."""
+
+    offer: Offer
+    fit: Fit
+    tools: Mapping[str, BoundTool]
+    prompts: Mapping[str, BoundPrompt]
+    tool_list: types.ListToolsResult
+    prompt_list: types.ListPromptsResult
+    resource_list: types.ListResourcesResult
+    template_list: types.ListResourceTemplatesResult
+    overflow: Overflow | None
+    """Search and call for what is not listed; `None` where everything is."""
+
+    @classmethod
+    def of(cls, offer: Offer, overflows: "dict[tuple[str, ...], Overflow] | None" = None) -> "View":
+        """Fit the offer into its budget and build its lists. Raises `BudgetError` when that cannot be.
+
+        `overflows` keeps what was built for the same tools, since an index of thousands takes its time.
+        """
+        fitted = fit(offer.tools, offer.budget, meta_tokens=meta_tokens(offer.count), count=offer.count)
+        tools = {tool.name: tool for tool in offer.tools}
+        return cls(
+            offer=offer,
+            fit=fitted,
+            tools=tools,
+            prompts={prompt.name: prompt for prompt in offer.prompts},
+            tool_list=types.ListToolsResult(tools=_listed(fitted, tools)),
+            prompt_list=types.ListPromptsResult(prompts=[prompt.definition for prompt in offer.prompts]),
+            resource_list=types.ListResourcesResult(
+                resources=[r.define() for r in offer.resources if not r.is_template]
+            ),
+            template_list=types.ListResourceTemplatesResult(
+                resource_templates=[r.define_template() for r in offer.resources if r.is_template]
+            ),
+            overflow=_overflow(offer, overflows if overflows is not None else {}) if fitted.searched else None,
+        )
+
+
+def _overflow(offer: Offer, built: dict[tuple[str, ...], Overflow]) -> Overflow:
+    key = tuple(tool.name for tool in offer.tools)
+    if key not in built:
+        built[key] = Overflow(offer.tools, offer.lexicon)
+    return built[key]
+
+
+def _listed(fitted: Fit, tools: Mapping[str, BoundTool]) -> list[types.Tool]:
+    listed = [
+        tools[line.name].definition.model_copy(
+            update={"description": line.description or None, "input_schema": dict(line.input_schema)}
+        )
+        for line in fitted.kept
+    ]
+    hidden = [tools[line.name] for line in fitted.dropped]
+    return [*listed, *(meta_tools(hidden) if fitted.searched else ())]
