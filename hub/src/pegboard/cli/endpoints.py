@@ -2,7 +2,8 @@
 
 from pegboard.endpoint import Endpoint
 from pegboard.errors import ConfigError
-from pegboard.hub import EVERYTHING, Hub
+from pegboard.hub import Hub
+from pegboard.offers import EVERYTHING
 from pegboard.validation import did_you_mean
 
 

@@ -1,5 +1,6 @@
 """`pegboard serve`: the hub over HTTP until a signal stops it."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,32 +18,42 @@ from pegboard.telemetry import telemetry
 
 @click.command
 @address_options
+@click.option(
+    "--split-ports",
+    type=click.IntRange(1, 65_000),
+    metavar="PORT",
+    help="Serve each endpoint at a port of its own too, from this one on, with /, /health, /ready and /metrics.",
+)
 @click.option("--strict", is_flag=True, help="Do not start when a plugin cannot be loaded; exit with 1.")
 @config_option
 @json_option("When ready, print the endpoints as one line of JSON on standard output.")
 @debug_option
-def command(host: str | None, port: int | None, strict: bool, config: Path | None, as_json: bool) -> None:
+def command(
+    host: str | None, port: int | None, split_ports: int | None, strict: bool, config: Path | None, as_json: bool
+) -> None:
     """Serve every plugin over SSE and Streamable HTTP.
 
     Each plugin has its own endpoint, and `/sse` and `/mcp` have them all. A plugin that cannot be loaded is named
     with the remedy, and the others are served. SIGTERM or Ctrl-C lets calls in flight finish, then exits with 0; a
-    second one exits at once.
+    second one exits at once. SIGHUP, or `pegboard reload`, reads the configuration again.
 
     \b
     Example:
       pegboard serve --port 9000 --config pegboard.toml
     """
-    settings = read_settings(config, server={"host": host, "port": port}, strict=strict)
+    server = {"host": host, "port": port, "split_ports": split_ports}
+    read = partial(read_settings, config, server=server, strict=strict)
+    settings = read()
     log_to_stderr(settings.log.level)
     with stopped_by_signal():
-        run(serve, settings, as_json)
+        run(serve, settings, as_json, read)
 
 
-async def serve(settings: HubSettings, as_json: bool) -> None:
-    """Open the hub and serve it; says when it is ready."""
+async def serve(settings: HubSettings, as_json: bool, read: Callable[[], HubSettings]) -> None:
+    """Open the hub and serve it; says when it is ready, and reads the settings again at SIGHUP."""
     with telemetry(settings.telemetry):
         async with Hub(settings) as hub:
-            await serve_http(hub, on_ready=partial(tell_ready, hub, as_json))
+            await serve_http(hub, on_ready=partial(tell_ready, hub, as_json), load=read)
 
 
 def tell_ready(hub: Hub, as_json: bool, url: str) -> None:

@@ -1,6 +1,7 @@
 """`pegboard tools`: the tools clients see, with how to call them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,38 @@ from pegboard.cli.endpoints import find_endpoint
 from pegboard.cli.options import config_option, debug_option, json_option
 from pegboard.cli.starting import log_to_stderr, read_settings, run
 from pegboard.cli.text import first_sentence, indented, print_json
-from pegboard.hub import EVERYTHING, Hub
+from pegboard.hub import Hub
+from pegboard.offers import EVERYTHING
+from pegboard.overflow import entry_of
+from pegboard.search import Index
 from pegboard.settings import HubSettings
 from pegboard.tools import BoundTool
+
+MOST_HITS = 10
 
 
 @click.command
 @click.option("--plugin", metavar="NAME", help="Only the tools of this plugin.")
 @click.option("--endpoint", default=EVERYTHING, metavar="NAME", help="Only what is served there: `awx/inventory`.")
+@click.option("--search", metavar="QUERY", help="Rank the tools by these words, as search_tools does; the best 10.")
 @click.option("--schema", is_flag=True, help="With the whole description and the schemas of input and output.")
 @config_option
 @json_option("Print a JSON list of the tools.")
 @debug_option
-def command(plugin: str | None, endpoint: str, schema: bool, config: Path | None, as_json: bool) -> None:
-    """List the tools with their signatures.
+def command(
+    plugin: str | None, endpoint: str, search: str | None, schema: bool, config: Path | None, as_json: bool
+) -> None:
+    """List the tools with their signatures, or rank them by a search.
 
     \b
     Examples:
       pegboard tools --plugin postgres
       pegboard tools --endpoint hub --schema --json
+      pegboard tools --search "restart the nightly backup job"
     """
     settings = read_settings(config)
     log_to_stderr("error")
-    found, not_served = run(_find, settings, plugin, endpoint)
+    found, not_served = run(_find, settings, plugin, endpoint, search)
     if as_json:
         print_json([_describe(tool, schema) for tool in found])
     else:
@@ -42,13 +52,22 @@ def command(plugin: str | None, endpoint: str, schema: bool, config: Path | None
         click.echo(f"not served: {', '.join(not_served)}; `pegboard plugins` says why", err=True)
 
 
-async def _find(settings: HubSettings, plugin: str | None, endpoint: str) -> tuple[list[BoundTool], list[str]]:
+async def _find(
+    settings: HubSettings, plugin: str | None, endpoint: str, search: str | None
+) -> tuple[list[BoundTool], list[str]]:
     async with Hub(settings) as hub:
         if plugin is not None:
             find_endpoint(hub, plugin)
         offered = find_endpoint(hub, endpoint).offer.tools
         found = [tool for tool in offered if plugin is None or tool.plugin == plugin]
+        found = found if search is None else ranked(found, search)
         return found, [plugin.owner.name for plugin in hub.quarantined]
+
+
+def ranked(tools: Sequence[BoundTool], query: str) -> list[BoundTool]:
+    """The tools a search finds, the best first."""
+    by_name = {tool.name: tool for tool in tools}
+    return [by_name[hit.entry.name] for hit in Index([entry_of(tool) for tool in tools]).search(query, k=MOST_HITS)]
 
 
 def _describe(tool: BoundTool, schema: bool) -> dict[str, Any]:

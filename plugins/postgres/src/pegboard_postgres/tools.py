@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from pegboard import Call, Plugin, hookimpl, tool
+from pegboard import Call, Group, Plugin, hookimpl, tool
 from pegboard_postgres import query as queries
 from pegboard_postgres import schema as schemas
 from pegboard_postgres.driver import Connection
@@ -137,7 +137,10 @@ def hub_plugin() -> Plugin:
     """PostgreSQL, for reading."""
     return Plugin(
         name="postgres",
-        tools=[query, list_tables, describe_table],
+        groups=[
+            Group("data", title="PostgreSQL: ask", tools=[query]),
+            Group("schema", title="PostgreSQL: what there is", tools=[list_tables, describe_table]),
+        ],
         settings=Settings,
         instructions=(
             "Read a PostgreSQL database: find tables with postgres_list_tables, look at one with "
