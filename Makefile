@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 TESTS ?= tests
 
-.PHONY: help demo test lint types docs docs-check bench bench-search build lock format clean
+.PHONY: help demo test lint types docs docs-check bench bench-budget bench-search build lock format clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ docs-check: docs ## Fail when a generated page is stale
 
 bench: $(VENV)/ready ## Measure against the bare SDK server and FastMCP
 	$(BIN)/python -m bench
+
+bench-budget: $(VENV)/ready ## Measure what hidden tools cost, at 60 to 4 000 tools
+	$(BIN)/python -m bench.budget
 
 bench-search: $(VENV)/ready ## Measure the ranking of tools against FastMCP's on the development sets
 	$(BIN)/python -m bench.search

@@ -79,3 +79,13 @@ def named(function: Function, name: str, doc: str) -> Function:
 
 
 TOOLS: list[Function] = [echo, *(make(noun) for noun in NOUNS for make in (search, get, update))]
+
+
+def tools(number: int) -> list[Function]:
+    """So many tools: the 58, then the same for more and more nouns, `backup_2` and so on."""
+    functions = list(TOOLS)
+    for generation in range(2, number):
+        functions += [make(f"{noun}_{generation}") for noun in NOUNS for make in (search, get, update)]
+        if len(functions) >= number:
+            break
+    return functions[:number]

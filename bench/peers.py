@@ -40,6 +40,7 @@ PEERS = [
             "PYTHONPATH": os.pathsep.join([str(ROOT / "bench" / "plugin"), str(ROOT)]),
             "PEGBOARD_TRUST_ALLOW": "pegboard-bench",
             "PEGBOARD_LOG_LEVEL": "warning",
+            "PEGBOARD_BUDGET_PROFILE": "unlimited",  # the others list all tools, too
         },
         prefix="/bench",
     ),

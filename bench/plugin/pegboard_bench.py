@@ -1,10 +1,13 @@
-"""The bench's 58 tools as a pegboard plugin, under the names the other servers give them."""
+"""The bench's tools as a pegboard plugin, under the names the other servers give them; `BENCH_TOOLS` of them."""
 
-from bench.catalogue import TOOLS
+import os
+
+from bench.catalogue import TOOLS, tools
 
 from pegboard import Plugin, hookimpl, tool
 
 
 @hookimpl
 def hub_plugin() -> Plugin:
-    return Plugin(name="bench", tools=[tool(name=function.__name__)(function) for function in TOOLS])
+    functions = tools(int(os.environ.get("BENCH_TOOLS", len(TOOLS))))
+    return Plugin(name="bench", tools=[tool(name=function.__name__)(function) for function in functions])
