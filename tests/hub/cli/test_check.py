@@ -175,3 +175,23 @@ def test_programs_get_the_problems_as_json(run: Run) -> None:
     assert json.loads(wrong.stdout) == {"ok": False, "file": "pegboard.toml", "problems": [problem]}
     Path("pegboard.toml").unlink()
     assert json.loads(run("check", "--json").stdout) == {"ok": True, "file": None, "problems": []}
+
+
+def test_an_endpoint_that_cannot_keep_its_budget_is_an_error_with_the_numbers(run: Run) -> None:
+    write(
+        """
+        [endpoints.tiny]
+        tools = ["hub_*", "nothing_*"]
+        budget = { tools = 1, overflow = "error" }
+        [endpoints.hub]
+        tools = ["*"]
+        """
+    )
+    names = run("check")
+    write(Path("pegboard.toml").read_text().replace("[endpoints.hub]", "[endpoints.mine]"))
+    budgets = run("check")
+
+    assert names.exit_code == budgets.exit_code == 1
+    assert "error: pegboard.toml: [endpoints.hub]: the name belongs to plugin 'hub' of pegboard" in names.stdout
+    assert "error: pegboard.toml: endpoint tiny: 2 tools of" in budgets.stdout
+    assert "warning: [endpoints.tiny] tools: no tool has the name 'nothing_*'" in budgets.stdout

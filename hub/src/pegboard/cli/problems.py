@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from pegboard.budget import fit
 from pegboard.cli.fields import declared_models, plugin_sections
-from pegboard.errors import ConfigError
+from pegboard.errors import BudgetError, ConfigError
 from pegboard.loading import OWN_DISTRIBUTIONS, Loaded, Loader, Quarantined
+from pegboard.offers import needless, offers_of
+from pegboard.overflow import meta_tokens
 from pegboard.settings import PREFIX, HubSettings, parse_settings, read_file, resolve, unknown_variables
 from pegboard.validation import did_you_mean
 
@@ -39,8 +42,11 @@ def find_problems(file: Path | None, environ: Mapping[str, str]) -> list[Problem
     environ = _resolved_variables(environ, broken)
     settings, errors = _settings(table, source, environ)
     outcomes = Loader(settings, environ).load()
+    loaded = [outcome for outcome in outcomes if isinstance(outcome, Loaded)]
     errors = [*broken.values(), *errors, *_plugin_errors(outcomes, settings, source, broken)]
-    warnings = [*_strange_variables(outcomes, environ), *_open_secrets(outcomes, written, file)]
+    errors += [f"{source}: {line}" for line in _endpoint_errors(loaded, settings)]
+    needless_lines = needless([tool for plugin in loaded for tool in plugin.tools], settings)
+    warnings = [*needless_lines, *_strange_variables(outcomes, environ), *_open_secrets(outcomes, written, file)]
     return [Problem("error", text) for text in errors] + [Problem("warning", text) for text in warnings]
 
 
@@ -76,7 +82,7 @@ def _settings(table: Mapping[str, Any], source: str, environ: Mapping[str, str])
     except ConfigError as error:
         errors = str(error).split("\n")
     settings = HubSettings(plugins=_tables(table.get("plugins")))
-    for name in ("loading", "trust"):
+    for name in ("loading", "trust", "budget"):
         variables = {key: value for key, value in environ.items() if key.startswith(f"{PREFIX}{name}_".upper())}
         try:
             part = parse_settings({name: table.get(name, {})}, source, variables)
@@ -111,6 +117,20 @@ def _quarantine_errors(plugin: Quarantined, settings: HubSettings, source: str, 
                 yield f"{source}: {line} (plugin {plugin.owner})"
     else:
         yield str(plugin)
+
+
+def _endpoint_errors(loaded: list[Loaded], settings: HubSettings) -> Iterator[str]:
+    """What keeps an endpoint from being served: its name, a package that is missing, its budget."""
+    try:
+        offers = offers_of(loaded, settings)
+    except ConfigError as error:
+        yield str(error)
+        return
+    for offer in offers:
+        try:
+            fit(offer.tools, offer.budget, meta_tokens=meta_tokens(offer.count), count=offer.count)
+        except BudgetError as error:
+            yield f"endpoint {offer.name}: {error}"
 
 
 def _follows(plugin: str, line: str, broken: Broken) -> bool:
