@@ -241,7 +241,7 @@ def _hook_of(caller: pluggy.HookCaller, implementation: Any) -> Callable[..., An
     found = next(impl for impl in caller.get_hookimpls() if impl.plugin is implementation)
 
     def call(**given: Any) -> Any:
-        return found.function(*(given[name] for name in found.argnames))
+        return found.function(*[given[name] for name in found.argnames])
 
     return call
 
