@@ -15,7 +15,7 @@ from tests.plugins.many import many
 
 from pegboard import Call, Group, Plugin, PluginSettings, ToolError, hookimpl, tool
 from pegboard.budget import count_tokens
-from pegboard.overflow import CALL_TOOL, HITS, SEARCH_TOOLS, Overflow, meta_tokens
+from pegboard.overflow import CALL_READ_TOOL, CALL_TOOL, HITS, SEARCH_TOOLS, Overflow, meta_tokens
 from pegboard.plugin import RESERVED_TOOLS
 from pegboard.testing import client_of, connect, hub_of
 from pegboard.testing.connect import Era
@@ -56,7 +56,7 @@ def test_the_meta_tools_cost_less_than_260_tokens(tokenizer: str) -> None:
 
 
 def test_the_names_of_the_meta_tools_are_nobody_elses() -> None:
-    assert {SEARCH_TOOLS, CALL_TOOL} == RESERVED_TOOLS
+    assert {SEARCH_TOOLS, CALL_TOOL, CALL_READ_TOOL} == RESERVED_TOOLS
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_TOOLS))
@@ -446,3 +446,32 @@ async def test_the_user_is_asked_through_call_tool(era: Era) -> None:
 
     assert text_of(result) == "dropped"
     assert asked == ["Really?"]
+
+
+FEW: dict[str, Any] = {"tools": ["many_*"], "budget": {"tools": 4}}
+TWIN: dict[str, Any] = {"tools": ["many_*"], "budget": {"tools": 4, "read_twin": True}}
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_twin_runs_what_only_reads_and_nothing_else(era: Era) -> None:
+    async with connect(many(13), settings={"endpoints": {"few": TWIN}}, path="/few", era=era) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        read = await client.call_tool("call_read_tool", {"name": "many_get_jobs", "arguments": {"id": 1}})
+        write = await client.call_tool("call_read_tool", {"name": "many_delete_jobs", "arguments": {"id": 1}})
+        other = await client.call_tool("call_tool", {"name": "many_delete_jobs", "arguments": {"id": 1}})
+
+    annotations = tools["call_read_tool"].annotations
+    assert len(tools) == 4
+    assert annotations is not None
+    assert annotations.read_only_hint
+    assert not read.is_error
+    assert write.is_error
+    assert text_of(write) == "many_delete_jobs does not only read; run it with call_tool"
+    assert not other.is_error
+
+
+async def test_there_is_no_twin_unless_the_endpoint_says_so() -> None:
+    async with connect(many(13), settings={"endpoints": {"few": FEW}}, path="/few") as client:
+        assert "call_read_tool" not in {tool.name for tool in (await client.list_tools()).tools}
+        with pytest.raises(MCPError, match="Unknown tool: 'call_read_tool'"):
+            await client.call_tool("call_read_tool", {"name": "many_get_jobs", "arguments": {"id": 1}})

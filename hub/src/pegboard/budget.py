@@ -33,6 +33,13 @@ class Budget:
     tokens: int | None = None
     overflow: Overflow = "search"
     pinned: tuple[str, ...] = ()
+    read_twin: bool = False
+    """Whether a third meta-tool runs read-only tools only, so that clients need not ask for each of those calls."""
+
+    @property
+    def meta_tools(self) -> int:
+        """How many tools stand for the hidden ones."""
+        return META_TOOLS + self.read_twin
 
 
 PROFILES: Mapping[str, Budget] = {
@@ -91,7 +98,7 @@ class Fit:
     @property
     def tools(self) -> int:
         """How many tools are listed, meta-tools included."""
-        return len(self.kept) + (META_TOOLS if self.searched else 0)
+        return len(self.kept) + (self.budget.meta_tools if self.searched else 0)
 
     @property
     def tokens(self) -> int:
@@ -133,11 +140,11 @@ def fit(tools: Sequence[Listable], budget: Budget, *, meta_tokens: int, count: C
         raise BudgetError(_too_much(sized, budget))
     if budget.overflow == "split":
         return Fit(budget, _fill(sized, budget, budget.tools, budget.tokens))
-    room = _less(budget.tools, META_TOOLS), _less(budget.tokens, meta_tokens)
+    room = _less(budget.tools, budget.meta_tools), _less(budget.tokens, meta_tokens)
     if min(room[0] or 0, room[1] or 0) < 0:
         raise BudgetError(
-            f"a budget of {_limits(budget)} has no room for search_tools and call_tool, which are {META_TOOLS} tools "
-            f'and {meta_tokens} tokens; raise it, or use overflow = "split"'
+            f"a budget of {_limits(budget)} has no room for search_tools and call_tool, "
+            f'which are {budget.meta_tools} tools and {meta_tokens} tokens; raise it, or use overflow = "split"'
         )
     return Fit(budget, _fill(sized, budget, *room), searched=True, meta_tokens=meta_tokens)
 

@@ -26,7 +26,7 @@ from mcp.shared.message import SessionMessage
 from pegboard.call import Call
 from pegboard.errors import PegboardError
 from pegboard.output import error_result, result, text_block
-from pegboard.overflow import CALL_TOOL, SEARCH_TOOLS
+from pegboard.overflow import CALL_READ_TOOL, CALL_TOOL, SEARCH_TOOLS
 from pegboard.plugin import PluginSettings
 from pegboard.pools import Pools
 from pegboard.prompts import BoundPrompt
@@ -167,11 +167,14 @@ class Endpoint:
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
         view, name, arguments = self.view, params.name, params.arguments
-        if view.overflow is not None and name == CALL_TOOL:
+        reads = name == CALL_READ_TOOL and view.offer.budget.read_twin
+        if view.overflow is not None and (name == CALL_TOOL or reads):
             # From here on it is a call of the inner tool: its deadline, its hooks, its errors.
             name, arguments = view.overflow.read(arguments)
             if name not in (*view.tools, SEARCH_TOOLS):
                 return error_result(view.overflow.nearest(name))
+            if reads and name in view.tools and not view.tools[name].mark.read_only:
+                return error_result(f"{name} does not only read; run it with {CALL_TOOL}")
         if view.overflow is not None and name == SEARCH_TOOLS:
             return result([text_block(view.overflow.search(arguments))])
         tool = view.tools.get(name)

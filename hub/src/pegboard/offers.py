@@ -78,6 +78,7 @@ def budget_of(*layers: BudgetSettings) -> Budget:
         tokens=limits.tokens or profile.tokens,
         overflow=overflows[0] if overflows else "search",
         pinned=next((layer.pinned for layer in layers if layer.pinned), ()),
+        read_twin=any(layer.read_twin for layer in layers),
     )
 
 
@@ -152,7 +153,7 @@ def _named(everything: Offer, name: str, endpoint: EndpointSettings, settings: H
 def _profiles(everything: Offer) -> Iterator[Offer]:
     for profile, limits in PROFILES.items():
         name = f"profiles/{profile}"
-        budget = replace(limits, pinned=everything.budget.pinned)
+        budget = replace(limits, pinned=everything.budget.pinned, read_twin=everything.budget.read_twin)
         yield replace(everything, name=name, path=f"/{name}", title=f"pegboard, {profile}", budget=budget)
 
 

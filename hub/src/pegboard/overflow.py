@@ -13,6 +13,9 @@ from pegboard.tools import BoundTool
 
 SEARCH_TOOLS = "search_tools"
 CALL_TOOL = "call_tool"
+CALL_READ_TOOL = "call_read_tool"
+OUTER_NAMES = ("", CALL_TOOL, CALL_READ_TOOL)
+"""What stands for the name where the real one is inside."""
 
 HITS = 5
 ANSWER_BYTES = 780
@@ -21,9 +24,15 @@ LINE_BYTES = ANSWER_BYTES // HITS - 1
 NEAREST = 3
 
 
-def meta_tools(hidden: Sequence[BoundTool]) -> list[types.Tool]:
-    """The two tools that stand for the hidden ones; calling promises no more than all of those do."""
+def meta_tools(hidden: Sequence[BoundTool], *, read_twin: bool = False) -> list[types.Tool]:
+    """The tools that stand for the hidden ones; calling promises no more than all of those do, but for its twin."""
     read_only = bool(hidden) and all(tool.mark.read_only for tool in hidden)
+    twin = types.Tool(
+        name=CALL_READ_TOOL,
+        description="The same as call_tool, for tools that only read.",
+        input_schema=_object({"name": "string", "arguments": "object"}, ["name"]),
+        annotations=types.ToolAnnotations(read_only_hint=True, destructive_hint=False),
+    )
     return [
         types.Tool(
             name=SEARCH_TOOLS,
@@ -37,12 +46,14 @@ def meta_tools(hidden: Sequence[BoundTool]) -> list[types.Tool]:
             input_schema=_object({"name": "string", "arguments": "object"}, ["name"]),
             annotations=types.ToolAnnotations(read_only_hint=read_only, destructive_hint=not read_only),
         ),
+        *([twin] if read_twin else []),
     ]
 
 
-def meta_tokens(count: CountTokens = count_tokens) -> int:
-    """What the two meta-tools cost together."""
-    return sum(tokens_of(tool.name, tool.description or "", tool.input_schema, count) for tool in meta_tools(()))
+def meta_tokens(count: CountTokens = count_tokens, *, read_twin: bool = False) -> int:
+    """What the meta-tools cost together."""
+    tools = meta_tools((), read_twin=read_twin)
+    return sum(tokens_of(tool.name, tool.description or "", tool.input_schema, count) for tool in tools)
 
 
 class Overflow:
@@ -93,7 +104,9 @@ def unwrap(arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None,
     name, given = _text(beside.pop("name", None)) or "", _parsed(beside.pop("arguments", None))
     while isinstance(given, dict):
         inner = cast(dict[str, Any], given)
-        if set(inner) != {"name", "arguments"} or (name not in ("", CALL_TOOL) and inner["name"] != name):
+        if set(inner) != {"name", "arguments"} or (
+            name not in ("", CALL_TOOL, CALL_READ_TOOL) and inner["name"] != name
+        ):
             return name, inner, beside
         name, given = _text(inner["name"]) or name, _parsed(inner["arguments"])
     return name, None, beside if given is None else {**beside, "arguments": given}

@@ -24,7 +24,7 @@ PATHS = frozenset({"docs", "health", "mcp", "messages", "metrics", "profiles", "
 SECTIONS = frozenset({"budget", "calls", "loading", "log", "server", "telemetry", "trust"})
 RESERVED_NAMES = PATHS | SECTIONS
 """Names a plugin cannot have, since they are paths or sections of the hub itself."""
-RESERVED_TOOLS = frozenset({"call_tool", "search_tools"})
+RESERVED_TOOLS = frozenset({"call_read_tool", "call_tool", "search_tools"})
 """Names a tool cannot have, since the hub's own stand beside it."""
 
 

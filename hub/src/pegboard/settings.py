@@ -113,6 +113,7 @@ class BudgetSettings(Section):
         default=None, description="Beyond that: search_tools and call_tool, only the group endpoints, or no start."
     )
     pinned: Strings = Field(default=(), description="Tools that are listed whatever else is not.")
+    read_twin: bool = Field(default=False, description="List call_read_tool, too, which runs read-only tools only.")
     semantic: bool = Field(default=False, description="Search by meaning, too; needs `pegboard[semantic]`.")
     tokenizer: Literal["estimate", "o200k"] | None = Field(
         default=None, description="How tokens are counted: `estimate` (the default), or `o200k`, exact and an extra."

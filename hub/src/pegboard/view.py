@@ -55,7 +55,7 @@ class View:
 
         `overflows` keeps what was built for the same tools, since an index of thousands takes its time.
         """
-        fitted = fit(offer.tools, offer.budget, meta_tokens=meta_tokens(offer.count), count=offer.count)
+        fitted = fit(offer.tools, offer.budget, meta_tokens=_meta_tokens(offer), count=offer.count)
         tools = {tool.name: tool for tool in offer.tools}
         return cls(
             offer=offer,
@@ -89,4 +89,9 @@ def _listed(fitted: Fit, tools: Mapping[str, BoundTool]) -> list[types.Tool]:
         for line in fitted.kept
     ]
     hidden = [tools[line.name] for line in fitted.dropped]
-    return [*listed, *(meta_tools(hidden) if fitted.searched else ())]
+    twin = fitted.budget.read_twin
+    return [*listed, *(meta_tools(hidden, read_twin=twin) if fitted.searched else ())]
+
+
+def _meta_tokens(offer: Offer) -> int:
+    return meta_tokens(offer.count, read_twin=offer.budget.read_twin)

@@ -128,7 +128,8 @@ def _endpoint_errors(loaded: list[Loaded], settings: HubSettings) -> Iterator[st
         return
     for offer in offers:
         try:
-            fit(offer.tools, offer.budget, meta_tokens=meta_tokens(offer.count), count=offer.count)
+            cost = meta_tokens(offer.count, read_twin=offer.budget.read_twin)
+            fit(offer.tools, offer.budget, meta_tokens=cost, count=offer.count)
         except BudgetError as error:
             yield f"endpoint {offer.name}: {error}"
 
