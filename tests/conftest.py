@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from hypothesis import settings
 
 from pegboard_postgres.embedded import READER, Embedded, connected, embedded
+
+if not os.environ.get("CI"):  # there Hypothesis has no deadline of its own accord
+    settings.register_profile("local", deadline=None)
+    settings.load_profile("local")
 
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 """Nothing here has to survive a power cut."""
