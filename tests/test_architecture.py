@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 HUB = ROOT / "hub" / "src" / "pegboard"
 
 LAYERS = (
-    "errors logs search",
+    "errors logs search rows",
     "plugin validation semantic budget",
     "hookspecs settings keeper functions",
     "pools telemetry",

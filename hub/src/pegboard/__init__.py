@@ -5,20 +5,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pegboard.call import Call
-    from pegboard.errors import ToolError
+    from pegboard.errors import PoolError, ToolError
     from pegboard.hookspecs import hookimpl
     from pegboard.plugin import Group, Plugin, PluginSettings, tool
     from pegboard.pools import HTTP, PoolKind
+    from pegboard.rows import Column, Limits, Reading, Rows
 
-__all__ = ["HTTP", "Call", "Group", "Plugin", "PluginSettings", "PoolKind", "ToolError", "hookimpl", "tool"]
+__all__ = [
+    "HTTP",
+    "Call",
+    "Column",
+    "Group",
+    "Limits",
+    "Plugin",
+    "PluginSettings",
+    "PoolError",
+    "PoolKind",
+    "Reading",
+    "Rows",
+    "ToolError",
+    "hookimpl",
+    "tool",
+]
 
 _HOMES = {
     "HTTP": "pools",
     "Call": "call",
+    "Column": "rows",
     "Group": "plugin",
+    "Limits": "rows",
     "Plugin": "plugin",
     "PluginSettings": "plugin",
+    "PoolError": "errors",
     "PoolKind": "pools",
+    "Reading": "rows",
+    "Rows": "rows",
     "ToolError": "errors",
     "hookimpl": "hookspecs",
     "tool": "plugin",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 
 from pegboard.errors import ToolError
-from pegboard.plugin import PluginSettings
+from pegboard.plugin import PluginSettings, Writes
 from pegboard.pools import PoolKind, Pools
+from pegboard.rows import Limits
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -43,6 +44,10 @@ class Call(Generic[S]):
     pools: Pools = field(repr=False)
     request: "ServerRequestContext[Any, Any] | None" = field(default=None, repr=False)
     environment: str = "default"
+    writes: Writes = "allow"
+    """What the operator says about writing in this environment; where it is "deny", tools that write are not run."""
+    limits: Limits = Limits()
+    """What the answer may take. The hub sees to it; a tool that knows them need not fetch what cannot be sent."""
     principal: str | None = None
     """Who calls: the id of the key or token, or `None` where the hub asks for none."""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,9 @@ F = TypeVar("F", bound=Function)
 
 MAX_TOOL_NAME = 64
 """Claude clients refuse longer tool names."""
+
+Writes = Literal["deny", "confirm", "allow"]
+"""What an operator says about the tools of a plugin that do not only read."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -46,6 +49,7 @@ class ToolMark:
     open_world: bool | None = None
     timeout: float | None = None
     priority: int = 0
+    confirms: bool = False
 
     def __post_init__(self) -> None:
         if self.timeout is not None and self.timeout <= 0:
@@ -65,6 +69,7 @@ def tool(
     open_world: bool | None = None,
     timeout: float | None = None,
     priority: int = 0,
+    confirms: bool = False,
 ) -> Callable[[F], F]: ...
 def tool(function: Function | None = None, /, **mark: Any) -> Any:
     """Mark a function as a tool; the function itself is returned unchanged.
@@ -77,6 +82,10 @@ def tool(function: Function | None = None, /, **mark: Any) -> Any:
     `idempotent` and `open_world` become the annotations of the same names in MCP; say the truth, since clients ask
     their users by them. `timeout` is this tool's deadline in seconds, in place of the hub's. Where a budget cannot
     list every tool, those of higher `priority` are listed first.
+
+    A tool that is not `read_only` is served only where the operator lets the plugin write (`writes` in its section).
+    Where that says "confirm" the hub asks the user before it runs; a tool that `confirms` itself, because it has more to
+    show than its arguments, is asked to do so by `Call.writes`.
     """
 
     def marked(function: Function) -> Function:
