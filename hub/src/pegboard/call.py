@@ -4,10 +4,11 @@ import logging
 from collections.abc import Hashable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
+from pegboard.environments import Environment
 from pegboard.errors import ToolError
 from pegboard.plugin import PluginSettings, Writes
 from pegboard.pools import PoolKind, Pools
@@ -46,10 +47,12 @@ class Call(Generic[S]):
     environment: str = "default"
     writes: Writes = "allow"
     """What the operator says about writing in this environment; where it is "deny", tools that write are not run."""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     """What the answer may take. The hub sees to it; a tool that knows them need not fetch what cannot be sent."""
     principal: str | None = None
     """Who calls: the id of the key or token, or `None` where the hub asks for none."""
+    session: Hashable | None = field(default=None, repr=False)
+    """What stands for the client's session, or `None` where the protocol has none."""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     async def pool(self, kind: PoolKind[P], target: Hashable) -> P:
@@ -58,6 +61,11 @@ class Call(Generic[S]):
         Raises `PoolError` if it cannot be had; uncaught it reaches the client as a clear error. Do not close it.
         """
         return await self.pools.get(kind, target)
+
+    def enter(self, environment: Environment) -> None:
+        """Move to another environment; the hub does so before the tool runs."""
+        self.environment, self.writes = environment.name, environment.writes
+        self.settings = cast(S, environment.settings)
 
     @property
     def remaining(self) -> float:

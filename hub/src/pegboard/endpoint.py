@@ -1,6 +1,6 @@
 """An endpoint: a path, a fixed list of tools, prompts and resources, and the one MCP server that answers for them."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from pegboard.plugin import PluginSettings
 from pegboard.pools import Pools
 from pegboard.prompts import BoundPrompt
 from pegboard.resources import BoundResource
+from pegboard.results import Results
 from pegboard.settings import CallSettings
 from pegboard.tools import BoundTool, Runner, too_slow
 from pegboard.validation import did_you_mean
@@ -62,12 +63,13 @@ CHANGES: Mapping[str, tuple[ServerEvent, types.ServerNotification]] = {
 class Endpoint:
     """Serves one offer in every protocol revision; it holds no connection and can serve any number of them."""
 
-    def __init__(self, view: View, version: str, *, pools: Pools, tracing: bool = True) -> None:
+    def __init__(self, view: View, version: str, *, pools: Pools, results: Results, tracing: bool = True) -> None:
         self.view = view
         self.bus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self.bus, max_subscriptions=MAX_SUBSCRIPTIONS)
         self._pools = pools
-        self._runner = Runner()
+        self._results = results
+        self._runner = Runner(results)
         self._calls = CallSettings()
         self._sessions: dict[object, ServerSession] = {}
         self.server = self._build_server(version)
@@ -98,9 +100,10 @@ class Endpoint:
                 for session in self._sessions.values():
                     tasks.start_soon(_notify, session, notification)
 
-    def forget(self, session_id: str) -> None:
-        """A session over `/mcp` was ended by its client."""
+    async def forget(self, session_id: str) -> None:
+        """A session over `/mcp` has ended."""
         self._sessions.pop(session_id, None)
+        await self._results.leave(session_id)
 
     async def serve(self, read: ReadStream[SessionMessage | Exception], write: WriteStream[SessionMessage]) -> None:
         """Serve one session over a pair of streams until the read side ends; cancels its calls then.
@@ -114,10 +117,11 @@ class Endpoint:
             await serve_dual_era_loop(self.server, read, write, lifespan_state={"key": key}, init_options=options)
         finally:
             self._sessions.pop(key, None)
+            await self._results.leave(key)
 
     async def _remember(self, context: Context, _: types.NotificationParams) -> None:
         """Keep the way to a session, to tell it of changes; the oldest of too many is forgotten."""
-        key = context.lifespan_context.get("key") or getattr(context.request, "headers", {}).get("mcp-session-id")
+        key = _session_of(context)
         if key is not None:
             self._sessions[key] = context.session
             if len(self._sessions) > MAX_SUBSCRIPTIONS:
@@ -224,7 +228,7 @@ class Endpoint:
     ) -> Call[PluginSettings]:
         seconds = self._seconds(context, timeout)
         return Call(
-            settings=bound.settings,
+            settings=bound.environments.settings if isinstance(bound, BoundTool) else bound.settings,
             plugin=bound.plugin,
             tool=bound.name,
             endpoint=self.offer.name,
@@ -232,6 +236,8 @@ class Endpoint:
             deadline=anyio.current_time() + seconds,
             pools=self._pools,
             request=context,
+            limits=self._results.limits,
+            session=_session_of(context),
             answers=answers or {},
         )
 
@@ -240,6 +246,12 @@ class Endpoint:
         if isinstance(wanted, int | float) and wanted > 0:
             return min(wanted, self._calls.max_deadline)
         return timeout or self._calls.deadline
+
+
+def _session_of(context: Context) -> Hashable | None:
+    """What stands for the session: made by `serve`, or the client's header over `/mcp`; none on 2026-07-28."""
+    key: Hashable | None = context.lifespan_context.get("key")
+    return key or getattr(context.request, "headers", {}).get("mcp-session-id")
 
 
 async def _notify(session: ServerSession, notification: types.ServerNotification) -> None:

@@ -24,6 +24,7 @@ from pegboard.plugin import Plugin, PluginSettings
 from pegboard.pools import Pools
 from pegboard.receipt import Receipt, receipt_of, summary_of
 from pegboard.resources import BoundResource
+from pegboard.results import Results
 from pegboard.settings import HubSettings
 from pegboard.tools import Runner
 from pegboard.view import Offer, View
@@ -55,6 +56,7 @@ class Hub:
         self.version = VERSION
         self.started_at = time.time()
         self.pools = Pools()
+        self.results = Results(self.settings.results)
         self.plugins: list[Loaded] = []
         self.quarantined: list[Quarantined] = []
         self.endpoints: dict[str, Endpoint] = {}
@@ -73,6 +75,7 @@ class Hub:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._lifespans)
             await stack.enter_async_context(self.pools)
+            await stack.enter_async_context(self.results)
             await self._serve(self.settings)
             self._stack = stack.pop_all()
         return self
@@ -207,19 +210,21 @@ class Hub:
 
     def _show(self, views: Mapping[str, View]) -> list[tuple[Endpoint, list[str]]]:
         """Serve these views from now on; returns whose lists are others now, and which."""
-        runner = Runner(around=[p.hooks["hub_around_call"] for p in self.plugins if "hub_around_call" in p.hooks])
+        self.results.settings = self.settings.results
+        hooks = [p.hooks["hub_around_call"] for p in self.plugins if "hub_around_call" in p.hooks]
+        runner = Runner(self.results, hooks)
         before, calls = self.endpoints, self.settings.calls
         self.endpoints = {path: before.get(path) or self._endpoint(view) for path, view in views.items()}
         return [(endpoint, endpoint.show(views[path], runner, calls)) for path, endpoint in self.endpoints.items()]
 
     def _endpoint(self, view: View) -> Endpoint:
-        return Endpoint(view, self.version, pools=self.pools, tracing=self.tracing)
+        return Endpoint(view, self.version, pools=self.pools, results=self.results, tracing=self.tracing)
 
     def _report(self) -> None:
         for plugin in self.quarantined:
             log.warning("%s", plugin)
         for plugin in self.plugins:
-            log.info("plugin %s is served with %d tools", plugin.owner, len(plugin.tools))
+            log.info("plugin %s is served with %d tools%s", plugin.owner, len(plugin.tools), _withheld(plugin))
         for line in needless([tool for plugin in self.plugins for tool in plugin.tools], self.settings):
             log.warning("%s", line)
         for endpoint in self.endpoints.values():
@@ -241,6 +246,12 @@ class Hub:
 def _is_profile(offer: Offer) -> bool:
     """Whether it is one of the hub's own profile endpoints, which nobody asked for in particular."""
     return offer.name.startswith("profiles/")
+
+
+def _withheld(plugin: Loaded) -> str:
+    if not plugin.withheld:
+        return ""
+    return f"; {len(plugin.withheld)} that write are not: see `writes` of [plugins.{plugin.name}]"
 
 
 def _check_strict(settings: HubSettings, quarantined: Iterable[Quarantined]) -> None:

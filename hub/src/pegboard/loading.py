@@ -17,13 +17,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pegboard import hookspecs
+from pegboard.environments import Environments, environments_of
 from pegboard.errors import PegboardError
 from pegboard.functions import SYNC_THREADS
 from pegboard.hookspecs import ENTRY_POINT_GROUP
-from pegboard.plugin import Plugin, PluginSettings
+from pegboard.plugin import Plugin
 from pegboard.prompts import BoundPrompt, bind_prompts
 from pegboard.resources import BoundResource, bind_resources
-from pegboard.settings import HubSettings, validate, variables_of
+from pegboard.settings import HubSettings
 from pegboard.tools import BoundTool
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,10 @@ class Loaded:
 
     owner: Owner
     plugin: Plugin
-    settings: PluginSettings
+    environments: Environments
     tools: tuple[BoundTool, ...]
+    withheld: tuple[str, ...]
+    """The names of tools that are not served, since they write and no environment lets them."""
     prompts: tuple[BoundPrompt, ...]
     resources: tuple[BoundResource, ...]
     implementation: Any = field(repr=False)
@@ -145,10 +148,10 @@ class Loader:
             implementation = self._known[owner] if owner in self._known else self._import(point)
             hooks = self._register(owner, implementation)
             plugin = self._declare(owner, hooks)
-            settings = _guarded("configured", partial(self._configure, plugin))
-            tools = _guarded("declared", partial(_bind_tools, plugin, settings))
-            prompts = _guarded("declared", partial(bind_prompts, plugin, settings))
-            resources = _guarded("declared", partial(bind_resources, plugin, settings))
+            environments = _guarded("configured", partial(self._configure, plugin))
+            tools = _guarded("declared", partial(_bind_tools, plugin, environments))
+            prompts = _guarded("declared", partial(bind_prompts, plugin, environments.settings))
+            resources = _guarded("declared", partial(bind_resources, plugin, environments.settings))
             self._claim(owner, "tool", [tool.name for tool in tools])
             self._claim(owner, "prompt", [prompt.name for prompt in prompts])
             self._claim(owner, "resource", [resource.uri for resource in resources])
@@ -156,7 +159,9 @@ class Loader:
             self._claims = claims
             return Quarantined(owner, failure.phase, failure.reason, plugin)
         self._owners[owner.name] = owner
-        return Loaded(owner, plugin, settings, tools, prompts, resources, implementation, hooks)
+        served = tuple(tool for tool in tools if not tool.is_withheld)
+        withheld = tuple(tool.name for tool in tools if tool.is_withheld)
+        return Loaded(owner, plugin, environments, served, withheld, prompts, resources, implementation, hooks)
 
     def _check_unique(self, owner: Owner) -> None:
         other = self._owners.get(owner.name)
@@ -200,11 +205,9 @@ class Loader:
             raise _Failed("declared", f"its entry point is called {owner.name!r} and its plugin {plugin.name!r}")
         return plugin
 
-    def _configure(self, plugin: Plugin) -> PluginSettings:
-        section = f"[plugins.{plugin.name}]"
+    def _configure(self, plugin: Plugin) -> Environments:
         table = self._settings.plugins.get(plugin.name, {})
-        given = {**table, **variables_of(plugin.name, plugin.settings, self._environ)}
-        return validate(plugin.settings, given, section, lambda loc: _line_to_write(plugin.name, loc, given))
+        return environments_of(plugin.name, plugin.settings, table, self._environ)
 
     def _claim(self, owner: Owner, what: str, names: Iterable[str]) -> None:
         for name in names:
@@ -283,13 +286,6 @@ def _guarded(phase: Phase, work: Callable[[], T]) -> T:
         raise _Failed(phase, f"{type(error).__name__}: {error}") from error
 
 
-def _bind_tools(plugin: Plugin, settings: PluginSettings) -> tuple[BoundTool, ...]:
+def _bind_tools(plugin: Plugin, environments: Environments) -> tuple[BoundTool, ...]:
     threads = anyio.CapacityLimiter(SYNC_THREADS)
-    return tuple(BoundTool(plugin, function, settings, threads, group) for function, group in plugin.functions())
-
-
-def _line_to_write(plugin: str, loc: tuple[Any, ...], given: Mapping[str, Any]) -> str:
-    key = str(loc[0]) if loc else ""
-    if key in given:
-        return ""
-    return f'; write `{key} = "..."` under [plugins.{plugin}], or set PEGBOARD_{plugin.upper()}_{key.upper()}'
+    return tuple(BoundTool(plugin, function, environments, threads, group) for function, group in plugin.functions())

@@ -7,8 +7,9 @@ from importlib import import_module
 
 from pegboard.budget import PROFILES, Budget, Overflow
 from pegboard.errors import ConfigError
+from pegboard.fetching import fetch_more_tool
 from pegboard.loading import Loaded
-from pegboard.plugin import NAME, RESERVED_NAMES, Group
+from pegboard.plugin import PLACE, RESERVED_NAMES, Group
 from pegboard.search import Lexicon
 from pegboard.settings import BudgetSettings, EndpointSettings, HubSettings
 from pegboard.tokenizers import counter
@@ -40,7 +41,17 @@ def offers_of(plugins: Sequence[Loaded], settings: HubSettings) -> list[Offer]:
         *_profiles(everything),
     ]
     lexicon = _lexicon() if settings.budget.semantic else None
-    return [replace(offer, lexicon=lexicon) for offer in offers]
+    more = fetch_more_tool()
+    return [replace(_with_more(offer, more), lexicon=lexicon) for offer in offers]
+
+
+def _with_more(offer: Offer, more: BoundTool) -> Offer:
+    """The offer with the tool that reads on: listed where answers are lists, unless there is no room for one more."""
+    listed = any(tool.returns_rows for tool in offer.tools)
+    limit = offer.budget.tools
+    if listed and not (offer.budget.overflow == "error" and limit is not None and len(offer.tools) >= limit):
+        offer = replace(offer, tools=[*offer.tools, more])
+    return replace(offer, more=more)
 
 
 def needless(tools: Sequence[BoundTool], settings: HubSettings) -> Iterator[str]:
@@ -119,7 +130,10 @@ def _of_plugin(plugin: Loaded, settings: HubSettings) -> Offer:
 
 def _groups(plugins: Sequence[Loaded], settings: HubSettings) -> Iterator[Offer]:
     for plugin in plugins:
-        yield from (_group(plugin, group, settings) for group in plugin.plugin.groups)
+        for group in plugin.plugin.groups:
+            offer = _group(plugin, group, settings)
+            if offer.tools:  # none are left of a group that writes, where that is off
+                yield offer
 
 
 def _group(plugin: Loaded, group: Group, settings: HubSettings) -> Offer:
@@ -139,15 +153,31 @@ def _group(plugin: Loaded, group: Group, settings: HubSettings) -> Offer:
 
 
 def _named(everything: Offer, name: str, endpoint: EndpointSettings, settings: HubSettings) -> Offer:
+    tools = matching(everything.tools, endpoint.tools)
     return Offer(
         name=name,
         path=f"/{name}",
         title=endpoint.title or name,
         instructions=endpoint.instructions,
-        tools=matching(everything.tools, endpoint.tools),
+        tools=tools if endpoint.environment is None else _within(tools, name, endpoint.environment),
         budget=budget_of(endpoint.budget, settings.budget),
         count=counter(endpoint.budget.tokenizer or settings.budget.tokenizer),
     )
+
+
+def _within(tools: Sequence[BoundTool], name: str, environment: str) -> list[BoundTool]:
+    """The tools in one environment; a tool whose plugin has others and not this one is not among them."""
+    known = {place for tool in tools if tool.environments.has_choice for place in tool.environments.by_name}
+    if environment not in known:
+        there = ", ".join(sorted(known)) or "none"
+        raise ConfigError(
+            f"[endpoints.{name}] environment: none of its tools has an environment {environment!r}; there are {there}"
+        )
+    return [
+        tool.within(environment)
+        for tool in tools
+        if environment in tool.environments.by_name or not tool.environments.has_choice
+    ]
 
 
 def _profiles(everything: Offer) -> Iterator[Offer]:
@@ -163,6 +193,6 @@ def _check_names(plugins: Sequence[Loaded], names: Iterable[str]) -> None:
         if name in taken or name in RESERVED_NAMES or name == EVERYTHING:
             owner = taken.get(name, "the hub itself")
             raise ConfigError(f"[endpoints.{name}]: the name belongs to {owner}; choose another")
-        if not NAME.fullmatch(name):
-            hint = "1 to 32 lower case letters, digits and underscores, a letter first"
+        if not PLACE.fullmatch(name):
+            hint = "1 to 32 lower case letters, digits, '_' and '-', a letter first"
             raise ConfigError(f"[endpoints.{name}]: the name is part of URLs; use {hint}")

@@ -10,9 +10,26 @@ from pydantic_core import PydanticSerializationError, SchemaError, from_json, to
 
 from pegboard.arguments import compact
 from pegboard.plugin import Function
+from pegboard.rows import Rows
 
 CONTENT = get_args(ContentBlock)
 TEXT = (str, Any, None, type(None), object)
+
+ROWS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "columns": {"type": "array", "items": {"type": "object"}},
+        "rows": {"type": "array", "items": {"type": "array"}},
+        "items": {"type": "array"},
+        "returned": {"type": "integer"},
+        "total": {"type": "integer"},
+        "has_more": {"type": "boolean"},
+        "cursor": {"type": "string"},
+        "notice": {"type": "string"},
+    },
+    "required": ["returned", "has_more"],
+}
+"""The schema of an answer with rows: `rows` in the order of `columns`, or `items` where they have none."""
 
 Result = dict[str, Any]
 """A `tools/call` result as it goes over the wire."""
@@ -31,6 +48,12 @@ class Output:
         self._adapter, schema = (None, None) if _is_plain(returns) else _adapter(returns)
         self._wraps = schema is not None and schema.get("type") != "object"
         self.schema = _wrapped(schema) if schema is not None and self._wraps else schema
+        self.is_list = returns is Rows or (schema is not None and schema.get("type") == "array")
+        """Whether its answers are lists, of which there may be more than one answer can take."""
+        self.is_open = self.schema is not None and self.schema.get("additionalProperties") is not False
+        """Whether an answer may have more keys than its schema names."""
+        if returns is Rows:
+            self.schema = ROWS
         self._function = function.__name__
 
     def convert(self, value: Any) -> Result:
@@ -81,7 +104,7 @@ def _content(value: Any) -> list[Any]:
 
 def _is_plain(returns: Any) -> bool:
     """Whether the annotation promises text or content blocks, which have no schema."""
-    if returns in TEXT:
+    if returns is Rows or returns in TEXT:
         return True
     origin = get_origin(returns)
     if origin in (typing.Union, types.UnionType, list):

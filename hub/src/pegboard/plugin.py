@@ -20,14 +20,20 @@ Writes = Literal["deny", "confirm", "allow"]
 """What an operator says about the tools of a plugin that do not only read."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+PLACE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+"""What an endpoint or an environment may be called: operators like dashes, and nothing has to be named after it."""
+
 TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 MARK = "__pegboard_tool__"
 
 PATHS = frozenset({"docs", "health", "mcp", "messages", "metrics", "profiles", "ready", "sse"})
-SECTIONS = frozenset({"budget", "calls", "loading", "log", "server", "telemetry", "trust"})
+SECTIONS = frozenset({"audit", "budget", "calls", "loading", "log", "results", "server", "telemetry", "trust"})
 RESERVED_NAMES = PATHS | SECTIONS
 """Names a plugin cannot have, since they are paths or sections of the hub itself."""
-RESERVED_TOOLS = frozenset({"call_read_tool", "call_tool", "search_tools"})
+HUB = "hub"
+"""The name of the hub's own plugin."""
+
+RESERVED_TOOLS = frozenset({"call_read_tool", "call_tool", "fetch_more", "search_tools"})
 """Names a tool cannot have, since the hub's own stand beside it."""
 
 
@@ -84,8 +90,8 @@ def tool(function: Function | None = None, /, **mark: Any) -> Any:
     list every tool, those of higher `priority` are listed first.
 
     A tool that is not `read_only` is served only where the operator lets the plugin write (`writes` in its section).
-    Where that says "confirm" the hub asks the user before it runs; a tool that `confirms` itself, because it has more to
-    show than its arguments, is asked to do so by `Call.writes`.
+    Where that says "confirm" the hub asks the user before it runs; a tool that `confirms` itself, because it has more
+    to show than its arguments, reads that from `Call.writes`.
     """
 
     def marked(function: Function) -> Function:
@@ -162,7 +168,7 @@ class Plugin:
             )
         if not TOOL_NAME.fullmatch(name):
             raise PluginError(f"the tool name {name!r} may only have letters, digits, '_', '-' and '.'")
-        if name in RESERVED_TOOLS:
+        if name in RESERVED_TOOLS and self.name != HUB:
             raise PluginError(f"the tool name {name!r} is one of the hub's own; give it another with @tool(name=...)")
         return name
 

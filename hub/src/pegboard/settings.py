@@ -86,6 +86,18 @@ class CallSettings(Section):
     max_deadline: Seconds = Field(default=300, description="Most a client may ask for, by `pegboard/deadline`.")
 
 
+class ResultSettings(Section):
+    """`[results]`: how long an answer may be, and how long the rest of it is kept."""
+
+    tokens: int = Field(default=4000, ge=300, description="Most tokens of one answer, as estimated.")
+    bytes: int = Field(default=256 * 1024, ge=4096, description="Most bytes of one answer.")
+    cell: int = Field(default=2000, ge=50, description="Most characters of one string in an answer that is too long.")
+    expire: Seconds = Field(default=600, description="Seconds a cursor can be used after its answer.")
+    idle: Seconds = Field(default=30, description="Seconds a database cursor stays open when nobody goes on.")
+    open_cursors: int = Field(default=4, ge=0, description="Most database cursors that stay open between calls.")
+    store_bytes: int = Field(default=32 * 1024 * 1024, ge=0, description="Most bytes of rows kept for later.")
+
+
 class LoadingSettings(Section):
     """`[loading]`: how plugins are loaded."""
 
@@ -126,6 +138,9 @@ class EndpointSettings(Section):
     tools: Strings = Field(description="Names of tools, `*` standing for any part: `awx_*`.")
     title: str | None = Field(default=None, description="Its title for people.")
     instructions: str | None = Field(default=None, description="What a model is told about it.")
+    environment: str | None = Field(
+        default=None, description="The environment its tools use, which then is no argument of theirs."
+    )
     budget: BudgetSettings = BudgetSettings()
 
 
@@ -149,6 +164,7 @@ class HubSettings(Section):
 
     server: ServerSettings = ServerSettings()
     calls: CallSettings = CallSettings()
+    results: ResultSettings = ResultSettings()
     loading: LoadingSettings = LoadingSettings()
     trust: TrustSettings = TrustSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -218,10 +234,16 @@ def variables_of(section: str, model: type[BaseModel], environ: Mapping[str, str
     return {field: resolve(value, Path(), names[field]) for field, value in given.items()}
 
 
-def unknown_variables(environ: Mapping[str, str], plugins: Mapping[str, type[BaseModel]]) -> list[str]:
-    """One line for each `PEGBOARD_` variable nobody reads. Kubernetes sets some of its own, so they are no error."""
+def unknown_variables(
+    environ: Mapping[str, str], plugins: Mapping[str, type[BaseModel]], others: Iterable[str] = ()
+) -> list[str]:
+    """One line for each `PEGBOARD_` variable nobody reads. Kubernetes sets some of its own, so they are no error.
+
+    `others` are the names that are known beside those of the models' fields.
+    """
     models = {**sections(), **plugins}
     known = {f"{PREFIX}{name}_{field}".upper() for name, model in models.items() for field in model.model_fields}
+    known.update(others)
     strange = sorted(name for name in environ if name.startswith(PREFIX) and name not in known | OWN_VARIABLES)
     return [f"{name}: no setting has this name; {did_you_mean(name, known)}".rstrip("; ") for name in strange]
 

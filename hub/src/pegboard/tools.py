@@ -6,6 +6,7 @@ import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +24,22 @@ from opentelemetry import trace
 
 from pegboard.arguments import Arguments, InvalidArguments, signature_line
 from pegboard.call import Call, NeedsConfirmation
+from pegboard.environments import Environment, Environments
 from pegboard.errors import PegboardError, PluginError
 from pegboard.functions import awaitable
 from pegboard.output import Output, Result, error_result
-from pegboard.plugin import Function, Plugin, PluginSettings, ToolMark, mark_of
+from pegboard.plugin import Function, Plugin, ToolMark, mark_of
+from pegboard.results import Results
+from pegboard.rows import Rows
+from pegboard.validation import show
 
 log = logging.getLogger(__name__)
 
 AroundCall = Callable[..., AbstractAsyncContextManager[Any] | None]
 """A `hub_around_call` hook: takes `call`, returns what is entered around it."""
 Answer = Result | InputRequiredResult
+
+ENVIRONMENT = "environment"
 
 LEAVE_TIMEOUT = 1.0
 
@@ -47,7 +54,7 @@ class BoundTool:
         self,
         plugin: Plugin,
         function: Function,
-        settings: PluginSettings,
+        environments: Environments,
         threads: anyio.CapacityLimiter,
         group: str | None,
     ) -> None:
@@ -55,11 +62,15 @@ class BoundTool:
         self.name = plugin.tool_name(function)
         self.plugin = plugin.name
         self.group = group
-        self.settings = settings
         self._arguments = Arguments(function)
+        # A parameter of the function's own of that name is the function's business.
+        self._chooses = ENVIRONMENT not in self._arguments.schema["properties"]
+        self.is_withheld = not self.mark.read_only and environments.writable() is None
+        self.environments = environments if self.mark.read_only else environments.writable() or environments
         self._output = Output(function, self._arguments.returns)
         self._function = awaitable(function, threads)
-        self.definition = self._define(function)
+        self._describe = inspect.getdoc(function)
+        self.definition = self._define()
         try:
             self.definition.model_dump_json()
         except ValueError as error:  # half a character, say, which would break the list for everybody
@@ -83,27 +94,83 @@ class BoundTool:
     @property
     def signature(self) -> str:
         """The tool in one line, for people and small models."""
-        return signature_line(self.name, self._arguments.schema)
+        return signature_line(self.name, self.input_schema)
+
+    @property
+    def returns_rows(self) -> bool:
+        """Whether its answers are lists, which may go on."""
+        return self._output.is_list
+
+    def within(self, name: str) -> "BoundTool":
+        """The same tool in that environment only; the tool itself if it has none of that name."""
+        if name not in self.environments.by_name:
+            return self
+        tool = copy(self)
+        tool.environments = self.environments.within(name)
+        tool.definition = tool._define()
+        return tool
+
+    def environment(self, given: Mapping[str, Any] | None) -> Environment:
+        """The environment that the arguments name, or the default; raises `InvalidArguments`."""
+        name = (given or {}).get(ENVIRONMENT) if self._has_choice else None
+        name = self.environments.default if name is None else name
+        found = self.environments.by_name.get(name) if isinstance(name, str) else None
+        if found is None:
+            names = ", ".join(self.environments.by_name)
+            problem = "required" if name is None else f"{self.name} cannot be used in {show(name)}"
+            raise InvalidArguments(f"invalid arguments\n- environment: {problem}; there are {names}")
+        return found
 
     def check(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """The arguments as the function wants them; raises `InvalidArguments` with the signature at its end."""
+        if given and self._has_choice:
+            given = {name: value for name, value in given.items() if name != ENVIRONMENT}
         try:
             return self._arguments.check(given)
         except InvalidArguments as error:
             raise InvalidArguments(f"{error}\n{self.signature}") from None
 
-    async def run(self, arguments: dict[str, Any], call: Call[Any]) -> Result:
+    async def run(self, arguments: dict[str, Any], call: Call[Any], results: Results) -> Result:
         """Call the function with checked arguments and return its result; whatever it raises passes through."""
         if self._arguments.call_parameter is not None:
             arguments[self._arguments.call_parameter] = call
-        return self._output.convert(await self._function(**arguments))
+        value = await self._function(**arguments)
+        if isinstance(value, Rows):
+            return await results.rows(value, call)
+        return results.fit(self._output.convert(value), call, may_add=self._output.is_open)
 
-    def _define(self, function: Function) -> Tool:
+    async def permit(self, given: Mapping[str, Any] | None, call: Call[Any]) -> None:
+        """Ask the user first, where the operator wants that before a tool writes. Raises `ToolError` if they refuse."""
+        if self.mark.read_only or self.mark.confirms or call.writes != "confirm":
+            return
+        secret = {name for name, schema in self.input_schema["properties"].items() if schema.get("writeOnly")}
+        shown = ", ".join(f"{name}: {show(value)}" for name, value in (given or {}).items() if name not in secret)
+        where = f" in {call.environment}" if self._has_choice else ""
+        await call.confirm(f"Run {self.name}{where} with {shown or 'no arguments'}?")
+
+    @property
+    def _has_choice(self) -> bool:
+        return self._chooses and self.environments.has_choice
+
+    def _schema(self) -> dict[str, Any]:
+        schema = self._arguments.schema
+        if not self._has_choice:
+            return schema
+        default = self.environments.default
+        choice: dict[str, Any] = {"type": "string", "enum": list(self.environments.by_name)}
+        properties = {
+            **schema["properties"],
+            ENVIRONMENT: choice if default is None else {**choice, "default": default},
+        }
+        required = [*schema.get("required", ()), *([ENVIRONMENT] if default is None else [])]
+        return {**schema, "properties": properties, **({"required": required} if required else {})}
+
+    def _define(self) -> Tool:
         return Tool(
             name=self.name,
             title=self.mark.title,
-            description=inspect.getdoc(function) or None,
-            input_schema=self._arguments.schema,
+            description=self._describe or None,
+            input_schema=self._schema(),
             output_schema=self._output.schema,
             annotations=_annotations(self.mark),
         )
@@ -117,12 +184,14 @@ class Runner:
     a reference and reaches the client as that reference only. Cancellation of the caller passes through.
     """
 
+    results: Results
     around: Sequence[AroundCall] = ()
 
     async def __call__(self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any]) -> Answer:
-        _trace(call)
         try:
-            return await self._within_deadline(tool, tool.check(given), call)
+            call.enter(tool.environment(given))
+            _trace(call)
+            return await self._within_deadline(tool, tool.check(given), given, call)
         except PegboardError as error:
             return error_result(str(error))
         except NeedsConfirmation as question:
@@ -138,14 +207,17 @@ class Runner:
         except BaseException:  # noqa: BLE001 # one call must not harm the others, also by a SystemExit or a Rust panic
             return error_result(self.crashed(tool.plugin, tool.name, "a crash"))
 
-    async def _within_deadline(self, tool: BoundTool, arguments: dict[str, Any], call: Call[Any]) -> Result:
+    async def _within_deadline(
+        self, tool: BoundTool, arguments: dict[str, Any], given: Mapping[str, Any] | None, call: Call[Any]
+    ) -> Result:
         with anyio.CancelScope(deadline=call.deadline):
             entered: list[AbstractAsyncContextManager[Any]] = []
             error: BaseException | None = None
             try:
                 for hook in self.around:
                     await _enter(hook, call, entered)
-                return await tool.run(arguments, call)
+                await tool.permit(given, call)
+                return await tool.run(arguments, call, self.results)
             except BaseException as raised:
                 error = raised
                 raise

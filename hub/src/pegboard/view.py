@@ -30,6 +30,8 @@ class Offer:
     resources: Sequence[BoundResource] = ()
     budget: Budget = UNLIMITED
     count: CountTokens = field(default=count_tokens, repr=False)
+    more: BoundTool | None = field(default=None, repr=False)
+    """What reads on where an answer was cut; it can be called though it is not listed."""
     lexicon: Lexicon | None = field(default=None, repr=False)
     """What words mean, where hidden tools are searched by meaning, too."""
 
@@ -57,6 +59,8 @@ class View:
         """
         fitted = fit(offer.tools, offer.budget, meta_tokens=_meta_tokens(offer), count=offer.count)
         tools = {tool.name: tool for tool in offer.tools}
+        if offer.more is not None:
+            tools.setdefault(offer.more.name, offer.more)
         return cls(
             offer=offer,
             fit=fitted,
@@ -75,7 +79,7 @@ class View:
 
 
 def _overflow(offer: Offer, built: dict[tuple[str, ...], Overflow]) -> Overflow:
-    key = tuple(tool.name for tool in offer.tools)
+    key = tuple(f"{tool.name} {','.join(tool.environments.by_name)}" for tool in offer.tools)
     if key not in built:
         built[key] = Overflow(offer.tools, offer.lexicon)
     return built[key]

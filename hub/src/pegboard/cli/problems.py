@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from pegboard.budget import fit
 from pegboard.cli.fields import declared_models, plugin_sections
+from pegboard.environments import variable_names
 from pegboard.errors import BudgetError, ConfigError
 from pegboard.loading import OWN_DISTRIBUTIONS, Loaded, Loader, Quarantined
 from pegboard.offers import needless, offers_of
@@ -46,7 +47,11 @@ def find_problems(file: Path | None, environ: Mapping[str, str]) -> list[Problem
     errors = [*broken.values(), *errors, *_plugin_errors(outcomes, settings, source, broken)]
     errors += [f"{source}: {line}" for line in _endpoint_errors(loaded, settings)]
     needless_lines = needless([tool for plugin in loaded for tool in plugin.tools], settings)
-    warnings = [*needless_lines, *_strange_variables(outcomes, environ), *_open_secrets(outcomes, written, file)]
+    warnings = [
+        *needless_lines,
+        *_strange_variables(outcomes, settings, environ),
+        *_open_secrets(outcomes, written, file),
+    ]
     return [Problem("error", text) for text in errors] + [Problem("warning", text) for text in warnings]
 
 
@@ -147,11 +152,13 @@ def _how_to_get(name: str, installed: Iterable[str]) -> str:
     return did_you_mean(name, installed) or "`pegboard plugins` lists those that are"
 
 
-def _strange_variables(outcomes: Outcomes, environ: Mapping[str, str]) -> list[str]:
+def _strange_variables(outcomes: Outcomes, settings: HubSettings, environ: Mapping[str, str]) -> list[str]:
     models = declared_models(outcomes)
+    tables = {name: _tables(settings.plugins.get(name, {}).get("environments")) for name in models}
+    others = [line for name, model in models.items() for line in variable_names(name, model, tables[name])]
     # What a plugin that could not be loaded would read is not known.
     dark = tuple(f"{PREFIX}{o.owner.name}_".upper() for o in outcomes if o.owner.name not in models)
-    return [line for line in unknown_variables(environ, models) if not (dark and line.startswith(dark))]
+    return [line for line in unknown_variables(environ, models, others) if not (dark and line.startswith(dark))]
 
 
 def _open_secrets(outcomes: Outcomes, written: Mapping[str, Any], file: Path | None) -> Iterator[str]:
@@ -159,14 +166,23 @@ def _open_secrets(outcomes: Outcomes, written: Mapping[str, Any], file: Path | N
         return
     tables = _tables(written.get("plugins"))
     literal = [
-        f"{section.name}.{setting.key}"
+        f"{place}.{setting.key}"
         for section in plugin_sections(declared_models(outcomes))
+        for place, table in _places(section.name, tables)
         for setting in section.settings
-        if setting.is_secret and _is_literal(tables.get(section.name.partition(".")[2], {}).get(setting.key))
+        if setting.is_secret and _is_literal(table.get(setting.key))
     ]
     if literal:
         names = ", ".join(literal)
         yield f"{file}: others can read it, and it holds secrets ({names}); chmod 600 {file}, or write env:NAME"
+
+
+def _places(section: str, tables: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The section of a plugin, and those of its environments."""
+    table = tables.get(section.partition(".")[2], {})
+    yield section, table
+    for name, inner in _tables(table.get("environments")).items():
+        yield f"{section}.environments.{name}", inner
 
 
 def _is_literal(value: Any) -> bool:

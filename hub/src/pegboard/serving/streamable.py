@@ -65,7 +65,7 @@ class StreamableEndpoint:
         else:
             session = headers_of(scope).get(SESSION_HEADER, b"").decode("latin-1")
             await self._manager.handle_request(scope, receive, send)
-            self._endpoint.forget(session)
+            await self._endpoint.forget(session)
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -23,12 +23,19 @@ Streams = tuple[Any, Any]
 def hub_of(*plugins: Any, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Hub:
     """A hub that finds exactly `plugins` (values, modules or classes), trusts them, and reads no environment.
 
-    `settings` is what the file would hold: `{"plugins": {"weather": {"url": ...}}, "calls": {"deadline": 1}}`.
-    With `strict` a plugin that cannot be loaded raises `PluginError` instead of being quarantined.
+    `settings` is what the file would hold: `{"plugins": {"weather": {"url": ...}}, "calls": {"deadline": 1}}`. Tools
+    that write are served, unless it says otherwise. With `strict` a plugin that cannot be loaded raises `PluginError`
+    instead of being quarantined.
     """
     points = [entry_point(plugin) for plugin in plugins]
-    given = {"loading": {"strict": strict}, "trust": {"allow": [Owner.of(p).distribution for p in points]}}
-    return Hub(HubSettings.model_validate({**given, **(settings or {})}), environ={}, found=points)
+    given: dict[str, Any] = {
+        "loading": {"strict": strict},
+        "trust": {"allow": [Owner.of(point).distribution for point in points]},
+        **(settings or {}),
+    }
+    tables: dict[str, Any] = given.get("plugins", {})
+    given["plugins"] = tables | {point.name: {"writes": "allow", **tables.get(point.name, {})} for point in points}
+    return Hub(HubSettings.model_validate(given), environ={}, found=points)
 
 
 @asynccontextmanager
