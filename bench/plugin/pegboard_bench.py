@@ -10,4 +10,6 @@ from pegboard import Plugin, hookimpl, tool
 @hookimpl
 def hub_plugin() -> Plugin:
     functions = tools(int(os.environ.get("BENCH_TOOLS", len(TOOLS))))
-    return Plugin(name="bench", tools=[tool(name=function.__name__)(function) for function in functions])
+    return Plugin(
+        name="bench", tools=[tool(read_only=True, name=function.__name__)(function) for function in functions]
+    )

@@ -21,6 +21,7 @@ from pegboard.settings import HubSettings
 from pegboard.testing import entry_point
 
 
+@tool(read_only=True)
 async def ping() -> str:
     """Answer."""
     return "pong"
@@ -60,7 +61,7 @@ def test_a_plugin_is_loaded_with_its_owner_settings_and_tools() -> None:
 
     assert isinstance(loaded, Loaded)
     assert str(loaded.owner) == "'good' of pegboard-test-good 2.5"
-    assert (loaded.name, loaded.plugin, loaded.settings) == ("good", GOOD, PluginSettings())
+    assert (loaded.name, loaded.plugin, loaded.environments.settings) == ("good", GOOD, PluginSettings())
     assert [tool.name for tool in loaded.tools] == ["good_ping"]
 
 
@@ -86,6 +87,7 @@ def test_what_is_installed_is_found_by_itself() -> None:
 
 
 def test_the_names_of_a_group_are_in_its_order() -> None:
+    @tool(read_only=True)
     async def pong() -> None: ...
 
     (loaded,) = load(entry_point(Plugin(name="good", tools=[ping], groups=[Group("net", tools=[pong, ping])])))
@@ -450,7 +452,7 @@ def test_settings_come_from_the_file_and_the_environment() -> None:
     )
 
     assert isinstance(loaded, Loaded)
-    assert loaded.settings == Strict(dsn=SecretStr("x"), limit=7)
+    assert loaded.environments.settings == Strict(dsn=SecretStr("x"), limit=7)
 
 
 def test_a_missing_setting_shows_the_line_to_write() -> None:

@@ -74,9 +74,11 @@ async def test_a_named_endpoint_cannot_have_the_name_of_something_else(name: str
     assert str(error.value) == f"[endpoints.{name}]: the name belongs to {owner}; choose another"
 
 
-@pytest.mark.parametrize("name", ["", "Ops", "my-ops", "a/b", "9", "a" * 33, "ö", ".."])
+@pytest.mark.parametrize("name", ["", "Ops", "-ops", "a/b", "9", "a" * 33, "ö", ".."])
 async def test_a_named_endpoint_has_a_name_for_urls(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"the name is part of URLs; use 1 to 32 lower case letters, digits and und"):
+    with pytest.raises(
+        ConfigError, match=r"the name is part of URLs; use 1 to 32 lower case letters, digits, '_' and '-'"
+    ):
         async with hub_of(SMALL, settings={"endpoints": {name: {"tools": ["*"]}}}):
             pytest.fail("the hub must not start")
 

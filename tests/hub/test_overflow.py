@@ -15,8 +15,10 @@ from tests.plugins.many import many
 
 from pegboard import Call, Group, Plugin, PluginSettings, ToolError, hookimpl, tool
 from pegboard.budget import count_tokens
+from pegboard.environments import Environments
 from pegboard.overflow import CALL_READ_TOOL, CALL_TOOL, HITS, SEARCH_TOOLS, Overflow, meta_tokens
 from pegboard.plugin import RESERVED_TOOLS
+from pegboard.results import FETCH_MORE
 from pegboard.testing import client_of, connect, hub_of
 from pegboard.testing.connect import Era
 from pegboard.tokenizers import counter
@@ -29,11 +31,12 @@ ONLY_META = {"budget": {"tools": 2}}
 FOUND = {"endpoints": {"found": {"tools": ["*"], "budget": {"tools": 2}}}}
 """An endpoint where every tool is hidden."""
 MANY = many(60)
+NOWHERE = Environments.only(PluginSettings(), "allow")
 
 
 def bound(plugin: Plugin) -> list[BoundTool]:
     limiter = anyio.CapacityLimiter(1)
-    return [BoundTool(plugin, function, PluginSettings(), limiter, group) for function, group in plugin.functions()]
+    return [BoundTool(plugin, function, NOWHERE, limiter, group) for function, group in plugin.functions()]
 
 
 def text_of(result: CallToolResult) -> str:
@@ -56,7 +59,7 @@ def test_the_meta_tools_cost_less_than_260_tokens(tokenizer: str) -> None:
 
 
 def test_the_names_of_the_meta_tools_are_nobody_elses() -> None:
-    assert {SEARCH_TOOLS, CALL_TOOL, CALL_READ_TOOL} == RESERVED_TOOLS
+    assert {SEARCH_TOOLS, CALL_TOOL, CALL_READ_TOOL, FETCH_MORE} == RESERVED_TOOLS
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_TOOLS))

@@ -57,11 +57,12 @@ class Greeter:
         yield
         self.events.append("close")
 
+    @tool(read_only=True)
     async def hello(self, call: Call[Greeting]) -> str:
         """Say hello. In other words, too."""
         return call.settings.word
 
-    @tool(priority=1)
+    @tool(read_only=True, priority=1)
     async def count(self) -> int:
         """Count the calls."""
         self.calls += 1
@@ -79,8 +80,12 @@ OTHER = many(9, "other")
 EVERYBODY = ("pegboard-test-greet", "pegboard-test-other")
 
 
-def settings_of(*, allow: tuple[str, ...] = EVERYBODY, **given: Any) -> HubSettings:
-    return HubSettings.model_validate({"trust": {"allow": allow}, "loading": {"strict": True}, **given})
+def settings_of(
+    *, allow: tuple[str, ...] = EVERYBODY, plugins: dict[str, dict[str, Any]] | None = None, **given: Any
+) -> HubSettings:
+    tables = {name: {"writes": "allow", **(plugins or {}).get(name, {})} for name in {"other", *(plugins or {})}}
+    fixed = {"trust": {"allow": allow}, "loading": {"strict": True}, "plugins": tables}
+    return HubSettings.model_validate({**fixed, **given})
 
 
 def hub_with(**given: Any) -> Hub:
@@ -447,9 +452,11 @@ class Target(PluginSettings):
 async def test_a_pool_with_the_same_target_stays_and_another_closes_after_the_while() -> None:
     happened, kind = backend()
 
+    @tool(read_only=True)
     async def shared(call: Call[Target]) -> int:
         return id(await call.pool(kind, "shared"))
 
+    @tool(read_only=True)
     async def own(call: Call[Target]) -> int:
         return id(await call.pool(kind, call.settings.target))
 

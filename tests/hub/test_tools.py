@@ -610,7 +610,7 @@ async def test_a_call_names_itself_on_the_span_of_its_request() -> None:
 
     async with hub_of(plugin(refuse)) as hub:
         with tracer.start_as_current_span("tools/call") as span:
-            await Runner()(hub.plugins[0].tools[0], {}, call)
+            await Runner(hub.results)(hub.plugins[0].tools[0], {}, call)
 
     assert vars(span)["_attributes"] == {
         "pegboard.plugin": "x",

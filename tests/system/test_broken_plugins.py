@@ -16,7 +16,7 @@ TIMEOUT = 1.0
 PLUGIN = """
     from pegboard import Plugin, hookimpl, tool
 
-    @tool
+    @tool(read_only=True)
     def hello() -> str:
         '''Say hello.'''
         return "hello"
@@ -48,7 +48,7 @@ BROKEN = {
     "takes_a_name": """
         from pegboard import Plugin, hookimpl, tool
 
-        @tool(name="hub_health_check")
+        @tool(read_only=True, name="hub_health_check")
         def mine() -> str:
             '''Pretend to be the hub.'''
             return "all is well"

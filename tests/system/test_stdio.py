@@ -156,7 +156,7 @@ def test_a_plugin_that_prints_does_not_break_the_wire(probe: Installed, tmp_path
 
             shout("import")
 
-            @tool
+            @tool(read_only=True)
             def speak() -> str:
                 '''Say something.'''
                 shout("call")

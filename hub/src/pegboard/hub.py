@@ -20,7 +20,7 @@ from pegboard.keeper import Keepers, Kept
 from pegboard.loading import Loaded, Loader, Owner, Quarantined
 from pegboard.offers import needless, offers_of
 from pegboard.overflow import Overflow
-from pegboard.plugin import Plugin, PluginSettings
+from pegboard.plugin import HUB, Plugin, PluginSettings
 from pegboard.pools import Pools
 from pegboard.receipt import Receipt, receipt_of, summary_of
 from pegboard.resources import BoundResource
@@ -239,7 +239,7 @@ class Hub:
             """Which tools this endpoint lists, trims and hides, with their tokens and the reasons."""
             return self.receipt(offer.path)
 
-        resource = BoundResource(Plugin(name="hub"), BUDGET_URI, budget, PluginSettings())
+        resource = BoundResource(Plugin(name=HUB), BUDGET_URI, budget, PluginSettings())
         return replace(offer, resources=[resource, *offer.resources])  # first, so that no template stands before it
 
 

@@ -132,7 +132,7 @@ def _groups(plugins: Sequence[Loaded], settings: HubSettings) -> Iterator[Offer]
     for plugin in plugins:
         for group in plugin.plugin.groups:
             offer = _group(plugin, group, settings)
-            if offer.tools:  # none are left of a group that writes, where that is off
+            if offer.tools or not group.tools:  # none are left of a group that writes, where that is off
                 yield offer
 
 

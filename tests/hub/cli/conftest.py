@@ -182,7 +182,7 @@ async def brew(
     return {"cups": cups, "kind": call.settings.kind, "strong": strong, "guests": guests or [], "json": json}
 
 
-@tool
+@tool(read_only=True)
 async def spill(how: str = "slowly") -> str:
     """Spill the tea.
 

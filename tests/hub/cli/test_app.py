@@ -132,7 +132,7 @@ import anyio
 from pegboard import Plugin, hookimpl, tool
 
 
-@tool
+@tool(read_only=True)
 async def wait() -> None:
     Path("waiting").touch()
     await anyio.sleep_forever()

@@ -133,22 +133,22 @@ from mcp_types import ImageContent
 from pegboard import Plugin, hookimpl, tool
 
 
-@tool
+@tool(read_only=True)
 async def show(value: Any = None, size: Literal["s", "m"] = "s", table: dict[str, int] | None = None) -> str:
     return repr((value, size, table))
 
 
-@tool
+@tool(read_only=True)
 async def draw() -> ImageContent:
     return ImageContent(type="image", data="AAAA", mimeType="image/png")
 
 
-@tool
+@tool(read_only=True)
 async def nothing() -> None:
     pass
 
 
-@tool
+@tool(read_only=True)
 async def name_(help: str, args: str, many: list[int] | None = None) -> str:
     return f"{help} {args} {many}"
 
@@ -242,7 +242,7 @@ import signal
 from pegboard import Plugin, hookimpl, tool
 
 
-@tool
+@tool(read_only=True)
 async def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

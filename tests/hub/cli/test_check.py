@@ -81,7 +81,7 @@ def test_every_problem_is_printed_not_only_the_first(
         "error: pegboard.toml: server.hots: unknown key; did you mean 'host'?",
         "error: pegboard.toml: calls.deadline: must be greater than 0.0 (set by the variable PEGBOARD_CALLS_DEADLINE)",
         "error: pegboard.toml: prot: unknown key; there are "
-        "server, calls, loading, trust, budget, endpoints, log, telemetry, plugins",
+        "server, calls, results, loading, trust, budget, endpoints, log, telemetry, plugins",
         "error: pegboard.toml: [plugins.tea]: kind: must be a string (plugin 'tea' of acme-tea 1.0)",
         "error: pegboard.toml: [plugins.tea]: kin: unknown key; did you mean 'kind'? (plugin 'tea' of acme-tea 1.0)",
         "error: pegboard.toml: [plugins.posgres]: no plugin of this name is installed; did you mean 'postgres'?",

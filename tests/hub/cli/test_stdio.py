@@ -35,7 +35,7 @@ os.write(1, b"written at import\\n")
 subprocess.run(["echo", "said by a child at import"], check=True)
 
 
-@tool
+@tool(read_only=True)
 async def slow() -> str:
     print("printed in a call")
     await anyio.sleep(0.3)

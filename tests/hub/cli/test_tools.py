@@ -13,7 +13,7 @@ def test_tools_are_listed_by_signature_and_first_sentence(run: Run, tea: Path) -
     assert brew.startswith("tea_brew(cups: integer, strong?: boolean")
     assert brew.endswith("  read-only")
     assert brewed == "    Brew some tea."
-    assert (spill, spilt) == ("tea_spill(how?: string)", "    Spill the tea.")
+    assert (spill, spilt) == ("tea_spill(how?: string)  read-only", "    Spill the tea.")
     assert "not served: postgres; `pegboard plugins` says why" in result.stderr
 
 

@@ -69,31 +69,31 @@ QUESTION = {
 }
 
 
-@tool(name="test_simple_text")
+@tool(read_only=True, name="test_simple_text")
 async def simple_text() -> str:
     """Return text."""
     return "This is a simple text response for testing."
 
 
-@tool(name="test_image_content")
+@tool(read_only=True, name="test_image_content")
 async def image_content() -> ImageContent:
     """Return an image."""
     return ImageContent(type="image", data=PNG, mime_type="image/png")
 
 
-@tool(name="test_audio_content")
+@tool(read_only=True, name="test_audio_content")
 async def audio_content() -> AudioContent:
     """Return sound."""
     return AudioContent(type="audio", data=WAV, mime_type="audio/wav")
 
 
-@tool(name="test_embedded_resource")
+@tool(read_only=True, name="test_embedded_resource")
 async def embedded_resource() -> EmbeddedResource:
     """Return a resource."""
     return _embedded("test://embedded-resource", "text/plain", "This is an embedded resource content.")
 
 
-@tool(name="test_multiple_content_types")
+@tool(read_only=True, name="test_multiple_content_types")
 async def multiple_content_types() -> list[TextContent | ImageContent | EmbeddedResource]:
     """Return text, an image and a resource."""
     return [
@@ -103,7 +103,7 @@ async def multiple_content_types() -> list[TextContent | ImageContent | Embedded
     ]
 
 
-@tool(name="test_tool_with_progress")
+@tool(read_only=True, name="test_tool_with_progress")
 async def with_progress(call: Call[Any]) -> str:
     """Report progress three times."""
     for step in (0, 50, 100):
@@ -112,13 +112,13 @@ async def with_progress(call: Call[Any]) -> str:
     return "Tool with progress executed successfully"
 
 
-@tool(name="test_error_handling")
+@tool(read_only=True, name="test_error_handling")
 async def error_handling() -> str:
     """Fail."""
     raise ToolError("This tool intentionally returns an error for testing")
 
 
-@tool(name="test_sampling")
+@tool(read_only=True, name="test_sampling")
 async def sampling(prompt: str, call: Call[Any]) -> str:
     """Ask the client's model."""
     assert call.request is not None
@@ -130,45 +130,45 @@ async def sampling(prompt: str, call: Call[Any]) -> str:
     return f"LLM response: {content.text if isinstance(content, TextContent) else content}"
 
 
-@tool(name="test_elicitation")
+@tool(read_only=True, name="test_elicitation")
 async def elicitation(message: str, call: Call[Any]) -> str:
     """Ask the user."""
     return f"User response: {await _elicit(call, message, QUESTION)}"
 
 
-@tool(name="test_elicitation_sep1034_defaults")
+@tool(read_only=True, name="test_elicitation_sep1034_defaults")
 async def elicitation_defaults(call: Call[Any]) -> str:
     """Ask the user, with a default for each type."""
     return f"Elicitation completed: {await _elicit(call, 'Please review the defaults', DEFAULTS)}"
 
 
-@tool(name="test_elicitation_sep1330_enums")
+@tool(read_only=True, name="test_elicitation_sep1330_enums")
 async def elicitation_enums(call: Call[Any]) -> str:
     """Ask the user, with each kind of choice."""
     return f"Elicitation completed: {await _elicit(call, 'Please choose', ENUMS)}"
 
 
-@tool(name="test_missing_capability")
+@tool(read_only=True, name="test_missing_capability")
 async def missing_capability(call: Call[Any]) -> str:
     """Need something the client cannot do."""
     needed: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
     raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, "this needs sampling", needed)
 
 
-@tool(name="test_custom_header")
+@tool(read_only=True, name="test_custom_header")
 async def custom_header(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]) -> str:
     """Take an argument that is mirrored in a header."""
     return region
 
 
-@tool(name="test_streaming_elicitation")
+@tool(read_only=True, name="test_streaming_elicitation")
 async def streaming_elicitation(call: Call[Any]) -> str:
     """Ask the user on the stateless protocol."""
     await call.confirm("Go on?")
     return "confirmed"
 
 
-@tool(name="test_logging_tool")
+@tool(read_only=True, name="test_logging_tool")
 async def logging_tool(call: Call[Any]) -> str:
     """Log, which the hub keeps to itself."""
     call.log.info("working")
@@ -180,7 +180,7 @@ class Address(BaseModel):
     city: str
 
 
-@tool(name="json_schema_2020_12_tool")
+@tool(read_only=True, name="json_schema_2020_12_tool")
 async def json_schema(name: str, address: Address, kind: Literal["a", "b"] = "a") -> str:
     """Take nested arguments."""
     return f"{name} {address.city} {kind}"

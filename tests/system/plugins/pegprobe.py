@@ -81,7 +81,7 @@ class Probe:
         """Answer with the tag when it is released."""
         return await self._watched(tag, self._released[tag].wait())
 
-    @tool
+    @tool(read_only=True)
     async def release(self, tag: str) -> str:
         """Let the call go that holds a tag."""
         self._released[tag].set()
@@ -100,7 +100,7 @@ class Probe:
             await call.progress(step, total, f"step {step}")
         return f"counted to {total}"
 
-    @tool
+    @tool(read_only=True)
     async def shout(self, text: str) -> str:
         """Print to standard output, in the three ways a plugin may."""
         print(text, flush=True)
@@ -109,7 +109,7 @@ class Probe:
         os.write(1, f"{text}\n".encode())
         return "printed"
 
-    @tool
+    @tool(read_only=True)
     async def crash(self, kind: Literal["error", "group", "exit", "recursion"]) -> str:
         """Raise what no caller can help."""
         if kind == "exit":
@@ -120,7 +120,7 @@ class Probe:
             return await self.crash(kind)
         raise RuntimeError("password=hunter2")
 
-    @tool
+    @tool(read_only=True)
     async def refuse(self) -> str:
         """Raise what a caller can help."""
         raise ToolError("there is no such thing; probe_echo lists none")
