@@ -12,7 +12,7 @@ HUB = ROOT / "hub" / "src" / "pegboard"
 
 LAYERS = (
     "errors logs search rows",
-    "plugin validation semantic budget fitting",
+    "plugin validation semantic budget fitting seal",
     "hookspecs settings keeper functions matching cursors",
     "environments pools telemetry",
     "call",

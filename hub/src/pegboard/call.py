@@ -13,6 +13,7 @@ from pegboard.errors import ToolError
 from pegboard.plugin import PluginSettings, Writes
 from pegboard.pools import PoolKind, Pools
 from pegboard.rows import Limits
+from pegboard.seal import Seal
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -24,9 +25,10 @@ P = TypeVar("P")
 class NeedsConfirmation(Exception):  # noqa: N818 # not an error: the way a stateless call asks its client back
     """The client has to ask its user and call again (2026-07-28, "Multi Round-Trip Requests")."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
         self.message = message
+        self.state = state
 
 
 @dataclass(eq=False)
@@ -54,6 +56,9 @@ class Call(Generic[S]):
     session: Hashable | None = field(default=None, repr=False)
     """What stands for the client's session, or `None` where the protocol has none."""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    state: str = field(default="", repr=False)
+    """What the hub gave out with its question, and the client with the answer."""
+    seal: Seal = field(default_factory=Seal, repr=False)
 
     async def pool(self, kind: PoolKind[P], target: Hashable) -> P:
         """The shared pool of `kind` for `target`, opened now if nobody has yet.
@@ -87,8 +92,9 @@ class Call(Generic[S]):
         """Ask the user to agree, and return only if they do.
 
         The client asks by elicitation. On the stateless protocol (2026-07-28) the tool is run once more from its
-        start when the user has agreed, so confirm before the first effect. Raises `ToolError` when the user refuses,
-        does not answer within the call's time, or the client cannot ask. Call it at most once per call.
+        start when the user has agreed, so confirm before the first effect; an answer counts for this very message, and
+        when it is another by then, the user is asked again. Raises `ToolError` when the user refuses, does not answer
+        within the call's time, or the client cannot ask. Call it at most once per call.
         """
         request = self.request
         capabilities = request.session.client_capabilities if request is not None else None
@@ -97,9 +103,11 @@ class Call(Generic[S]):
                 f"{self.tool} needs the user's confirmation and this client cannot ask for it (elicitation)"
             )
         answer = self.answers.get("confirm")
-        if answer is None:
-            if not request.session.can_send_request:
-                raise NeedsConfirmation(message)
+        if not request.session.can_send_request:
+            question = (self.principal, self.tool, self.environment, message)
+            if answer is None or not self.seal.fits(self.state, *question):
+                raise NeedsConfirmation(message, self.seal.sign(*question))
+        else:
             answer = await request.session.elicit_form(
                 message, {"type": "object", "properties": {}}, related_request_id=request.request_id
             )

@@ -184,7 +184,7 @@ class Endpoint:
         tool = view.tools.get(name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, _unknown("tool", name, view.tools))
-        call = self._call(context, tool, tool.mark.timeout, params.input_responses)
+        call = self._call(context, tool, tool.mark.timeout, params)
         return await self._runner(tool, arguments, call)
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
@@ -224,7 +224,7 @@ class Endpoint:
         context: Context,
         bound: BoundTool | BoundPrompt | BoundResource,
         timeout: float | None = None,
-        answers: Mapping[str, Any] | None = None,
+        params: types.CallToolRequestParams | None = None,
     ) -> Call[PluginSettings]:
         seconds = self._seconds(context, timeout)
         return Call(
@@ -238,7 +238,9 @@ class Endpoint:
             request=context,
             limits=self._results.limits,
             session=_session_of(context),
-            answers=answers or {},
+            answers=(params.input_responses if params is not None else None) or {},
+            state=(params.request_state if params is not None else None) or "",
+            seal=self._results.seal,
         )
 
     def _seconds(self, context: Context, timeout: float | None) -> float:

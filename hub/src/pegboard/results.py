@@ -17,6 +17,7 @@ from pegboard.output import Result, text_block
 from pegboard.page import ENVELOPE, Choice, Page
 from pegboard.reader import Reader
 from pegboard.rows import Column, Limits, Rows
+from pegboard.seal import Seal
 from pegboard.settings import ResultSettings
 
 FETCH_MORE = "fetch_more"
@@ -57,7 +58,8 @@ class Results:
 
     def __init__(self, settings: ResultSettings) -> None:
         self.settings = settings
-        self._cursors = Cursors()
+        self.seal = Seal()
+        self._cursors = Cursors(self.seal)
         self._shelves: dict[str, _Shelf] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
 

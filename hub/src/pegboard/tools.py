@@ -277,7 +277,7 @@ def _annotations(mark: ToolMark) -> ToolAnnotations | None:
 
 def _ask(question: NeedsConfirmation) -> InputRequiredResult:
     form = ElicitRequestFormParams(message=question.message, requested_schema={"type": "object", "properties": {}})
-    return InputRequiredResult(input_requests={"confirm": ElicitRequest(params=form)})
+    return InputRequiredResult(input_requests={"confirm": ElicitRequest(params=form)}, request_state=question.state)
 
 
 def _trace(call: Call[Any]) -> None:
