@@ -105,15 +105,19 @@ class _Cutting:
 
     def _reduce(self) -> bool:
         """Take something away; returns whether there was anything."""
-        path = _largest(self._value)
-        if path is not None:
-            self._shrink(path)
-        elif self._length > SHORTEST_CELL:
-            self._length = max(SHORTEST_CELL, self._length // 4)
-            self._value, self._has_shortened = shortened(self._value, self._length), True
-        else:
-            return False
-        return True
+        largest = _largest(self._value, list)
+        if largest is None and self._length > SHORTEST_CELL:
+            self._shorten()
+            return True
+        largest = _largest(self._value, dict) if largest is None else largest
+        if largest is not None:
+            self._shrink(largest)
+        return largest is not None
+
+    def _shorten(self) -> None:
+        self._length = max(SHORTEST_CELL, self._length // 4)
+        before, self._value = self._value, shortened(self._value, self._length)
+        self._has_shortened = self._has_shortened or before != self._value
 
     def _shrink(self, path: tuple[Any, ...]) -> None:
         """Keep as many items of the list or mapping at `path` as there is room for, one at least and not all."""
@@ -138,11 +142,13 @@ class _Cutting:
         self._dropped += len(items) - keep
 
 
-def _largest(value: Any) -> tuple[Any, ...] | None:
-    """The path of the list that takes most; of a mapping where no list has two items, never the answer itself."""
-    lists = [(size, path) for size, path, inner in _containers(value, ()) if isinstance(inner, list)]
-    mappings = [(size, path) for size, path, inner in _containers(value, ()) if isinstance(inner, dict) and path]
-    found = lists or mappings
+def _largest(value: Any, kind: type[Any]) -> tuple[Any, ...] | None:
+    """The path of the list, or mapping, that takes most; never the answer itself where that is a mapping."""
+    found = [
+        (size, path)
+        for size, path, inner in _containers(value, ())
+        if isinstance(inner, kind) and (path or kind is list)
+    ]
     return max(found, key=lambda item: (item[0], -len(item[1])))[1] if found else None
 
 

@@ -12,7 +12,7 @@ import anyio.abc
 from pegboard.call import Call
 from pegboard.cursors import Cursors
 from pegboard.errors import ToolError
-from pegboard.fitting import Fitted, dump, fit, fits, shorten
+from pegboard.fitting import Fitted, dump, fit, fits
 from pegboard.output import Result, text_block
 from pegboard.page import ENVELOPE, Choice, Page
 from pegboard.reader import Reader
@@ -108,8 +108,6 @@ class Results:
         content = answer["content"]
         if len(content) != 1 or content[0].get("type") != "text" or fits(content[0]["text"], call.limits):
             return answer
-        if answer["isError"]:
-            return {**answer, "content": [text_block(shorten(content[0]["text"], call.limits.tokens * 2))]}
         if "structuredContent" not in answer:
             return {**answer, "content": [text_block(self._fit_text(content[0]["text"], call))]}
         fitted = fit(answer["structuredContent"], _less(call.limits))

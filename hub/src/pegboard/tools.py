@@ -26,6 +26,7 @@ from pegboard.arguments import Arguments, InvalidArguments, signature_line
 from pegboard.call import Call, NeedsConfirmation
 from pegboard.environments import Environment, Environments
 from pegboard.errors import PegboardError, PluginError
+from pegboard.fitting import shorten
 from pegboard.functions import awaitable
 from pegboard.output import Output, Result, error_result
 from pegboard.plugin import Function, Plugin, ToolMark, mark_of
@@ -42,6 +43,7 @@ Answer = Result | InputRequiredResult
 ENVIRONMENT = "environment"
 
 LEAVE_TIMEOUT = 1.0
+MOST_OF_AN_ERROR = 8000
 
 
 class BoundTool:
@@ -193,7 +195,7 @@ class Runner:
             _trace(call)
             return await self._within_deadline(tool, tool.check(given), given, call)
         except PegboardError as error:
-            return error_result(str(error))
+            return error_result(shorten(str(error), MOST_OF_AN_ERROR))
         except NeedsConfirmation as question:
             return _ask(question)
         except MCPError as error:
