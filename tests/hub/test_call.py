@@ -34,6 +34,31 @@ class Settings(PluginSettings):
     url: str = "http://default"
 
 
+async def test_waiting_ends_before_the_deadline_so_that_there_is_an_answer() -> None:
+    async def follow(call: AnyCall) -> str:
+        with call.waiting():
+            await anyio.sleep_forever()
+        return "job 7 still runs; wait_for_job(job_id=7) goes on"
+
+    settings = {"calls": {"deadline": 2.01}}
+    with anyio.fail_after(2):
+        async with connect(Plugin(name="x", tools=[follow]), settings=settings) as client:
+            assert text_of(await client.call_tool("x_follow", {})).startswith("job 7 still runs")
+
+
+async def test_waiting_may_be_shorter() -> None:
+    async def follow(call: AnyCall) -> bool:
+        with call.waiting(0.01) as waiting:
+            await anyio.sleep_forever()
+        return waiting.cancelled_caught
+
+    with anyio.fail_after(5):
+        async with connect(Plugin(name="x", tools=[follow])) as client:
+            result = await client.call_tool("x_follow", {})
+
+    assert result.structured_content == {"result": True}
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_call_knows_its_settings_and_its_place(era: Era) -> None:
     async def where(call: Call[Settings]) -> list[str | None]:

@@ -22,6 +22,10 @@ S = TypeVar("S", bound=PluginSettings)
 P = TypeVar("P")
 
 
+HANDOVER = 2.0
+"""Seconds a call keeps to put its answer together, when it stops waiting for something long."""
+
+
 class NeedsConfirmation(Exception):  # noqa: N818 # not an error: the way a stateless call asks its client back
     """The client has to ask its user and call again (2026-07-28, "Multi Round-Trip Requests")."""
 
@@ -76,6 +80,19 @@ class Call(Generic[S]):
     def remaining(self) -> float:
         """Seconds until the deadline, at least 0."""
         return max(0.0, self.deadline - anyio.current_time())
+
+    def waiting(self, seconds: float | None = None) -> anyio.CancelScope:
+        """A scope for waiting on something long: it ends in time to answer with a handle, before the client gives up.
+
+            with call.waiting() as waiting:
+                return await finished(job)
+            return {"job": job, "finished": False, "next": f"wait_for_job(job_id={job})"}
+
+        It ends `HANDOVER` seconds before the call's deadline and, if they are fewer, after `seconds`; at once where the
+        call has less time than that. Clients give up after 60 seconds mostly, so give such a tool a `timeout` below.
+        """
+        longest = max(0.0, self.remaining - HANDOVER)
+        return anyio.move_on_after(longest if seconds is None else min(longest, seconds))
 
     @cached_property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
