@@ -53,7 +53,7 @@ lock: ## Resolve all dependencies anew and write requirements.lock
 clean: ## Remove what the commands above made
 	rm -rf $(VENV) .uv dist
 
-$(VENV)/ready: requirements.lock pyproject.toml hub/pyproject.toml plugins/postgres/pyproject.toml examples/weather/pyproject.toml
+$(VENV)/ready: requirements.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml)
 	@test -x "$(UV)" || $(MAKE) --no-print-directory .uv/bin/uv
 	@echo "setting up $(VENV) (first time only)"
 	@test -d $(VENV) || $(UV) venv -q --python $(PYTHON) $(VENV)

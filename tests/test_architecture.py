@@ -14,7 +14,7 @@ LAYERS = (
     "errors logs search rows",
     "plugin validation semantic budget fitting seal",
     "hookspecs settings keeper functions matching cursors",
-    "environments pools telemetry",
+    "environments pools telemetry security",
     "call",
     "arguments",
     "output",

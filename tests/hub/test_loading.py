@@ -527,3 +527,16 @@ async def test_strict_does_not_mind_a_plugin_that_is_only_not_trusted() -> None:
 
 def test_a_plugin_is_imported_at_most_once_per_process() -> None:
     assert "pegboard_nowhere" not in sys.modules
+
+
+def test_a_plugin_that_only_wants_settings_and_nobody_speaks_of_is_no_failure() -> None:
+    plugin = Plugin(name="bad", settings=Strict)
+
+    (idle,) = load(entry_point(plugin))
+    (by_section,) = load(entry_point(plugin), plugins={"bad": {}})
+    (by_variable,) = load(entry_point(plugin), environ={"PEGBOARD_BAD_LIMIT": "7"})
+
+    assert isinstance(idle, Quarantined)
+    assert isinstance(by_section, Quarantined)
+    assert isinstance(by_variable, Quarantined)
+    assert (idle.is_failure, by_section.is_failure, by_variable.is_failure) == (False, True, True)

@@ -105,12 +105,13 @@ class Call(Generic[S]):
         if self.request is not None:
             await self.request.session.report_progress(progress, total, message)
 
-    async def confirm(self, message: str) -> None:
+    async def confirm(self, message: str, *, about: str | None = None) -> None:
         """Ask the user to agree, and return only if they do.
 
         The client asks by elicitation. On the stateless protocol (2026-07-28) the tool is run once more from its
         start when the user has agreed, so confirm before the first effect; an answer counts for this very message, and
-        when it is another by then, the user is asked again. Raises `ToolError` when the user refuses, does not answer
+        when it is another by then, the user is asked again. `about` is what counts instead, where a message has
+        parts that are never the same twice. Raises `ToolError` when the user refuses, does not answer
         within the call's time, or the client cannot ask. Call it at most once per call.
         """
         request = self.request
@@ -121,7 +122,7 @@ class Call(Generic[S]):
             )
         answer = self.answers.get("confirm")
         if not request.session.can_send_request:
-            question = (self.principal, self.tool, self.environment, message)
+            question = (self.principal, self.tool, self.environment, message if about is None else about)
             if answer is None or not self.seal.fits(self.state, *question):
                 raise NeedsConfirmation(message, self.seal.sign(*question))
         else:

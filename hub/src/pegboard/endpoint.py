@@ -1,5 +1,6 @@
 """An endpoint: a path, a fixed list of tools, prompts and resources, and the one MCP server that answers for them."""
 
+import secrets
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -112,7 +113,7 @@ class Endpoint:
         """
         changes = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)
         options = self.server.create_initialization_options(changes)
-        key = object()
+        key = secrets.token_hex(16)
         try:
             await serve_dual_era_loop(self.server, read, write, lifespan_state={"key": key}, init_options=options)
         finally:

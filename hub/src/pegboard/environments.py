@@ -144,7 +144,7 @@ def _prefix(plugin: str, name: str) -> str:
 def _check(model: type[M], given: Mapping[str, Any], section: str, place: str, prefix: str | None = None) -> M:
     def remedy(loc: tuple[Any, ...]) -> str:
         key = str(loc[0]) if loc else ""
-        if key in given:
+        if not key or key in given:
             return ""
         variable = f"{PREFIX}{prefix or place}_{key}".upper()
         return f'; write `{key} = "..."` under [plugins.{place}], or set {variable}'

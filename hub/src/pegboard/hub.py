@@ -25,6 +25,8 @@ from pegboard.pools import Pools
 from pegboard.receipt import Receipt, receipt_of, summary_of
 from pegboard.resources import BoundResource
 from pegboard.results import Results
+from pegboard.security.audit import Audit
+from pegboard.security.redaction import Redactor
 from pegboard.settings import HubSettings
 from pegboard.tools import Runner
 from pegboard.view import Offer, View
@@ -57,6 +59,7 @@ class Hub:
         self.started_at = time.time()
         self.pools = Pools()
         self.results = Results(self.settings.results)
+        self.audit = Audit(self.settings.audit.file, self.settings.audit.on_failure)
         self.plugins: list[Loaded] = []
         self.quarantined: list[Quarantined] = []
         self.endpoints: dict[str, Endpoint] = {}
@@ -73,6 +76,7 @@ class Hub:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.audit)  # left last: the calls that a stop cancels are on record, too
             await stack.enter_async_context(self._lifespans)
             await stack.enter_async_context(self.pools)
             await stack.enter_async_context(self.results)
@@ -114,8 +118,8 @@ class Hub:
 
     @property
     def failed(self) -> list[Quarantined]:
-        """The plugins that should be served and are not; one that is only not trusted is not among them."""
-        return [plugin for plugin in self.quarantined if plugin.phase != "trusted"]
+        """The plugins that should be served and are not; one that nobody trusts or configures is not among them."""
+        return [plugin for plugin in self.quarantined if plugin.is_failure]
 
     def paths_of(self, plugin: str) -> list[str]:
         """The paths of a plugin's endpoints, the plugin's own first."""
@@ -142,6 +146,8 @@ class Hub:
             raise
         leaving = [owner for owner in self._open_lifespans if owner not in {plugin.owner for plugin in plugins}]
         self.settings, self.plugins, self.quarantined = settings, plugins, quarantined
+        secrets = [settings, *(plugin.environments for plugin in plugins)]
+        await self.audit.change(settings.audit.file, settings.audit.on_failure, Redactor.of(secrets))
         changed = self._show(views)
         self._report()
         async with anyio.create_task_group() as tasks:
@@ -212,7 +218,7 @@ class Hub:
         """Serve these views from now on; returns whose lists are others now, and which."""
         self.results.settings = self.settings.results
         hooks = [p.hooks["hub_around_call"] for p in self.plugins if "hub_around_call" in p.hooks]
-        runner = Runner(self.results, hooks)
+        runner = Runner(self.results, hooks, self.audit)
         before, calls = self.endpoints, self.settings.calls
         self.endpoints = {path: before.get(path) or self._endpoint(view) for path, view in views.items()}
         return [(endpoint, endpoint.show(views[path], runner, calls)) for path, endpoint in self.endpoints.items()]
@@ -222,7 +228,7 @@ class Hub:
 
     def _report(self) -> None:
         for plugin in self.quarantined:
-            log.warning("%s", plugin)
+            log.log(logging.WARNING if plugin.is_failure else logging.INFO, "%s", plugin)
         for plugin in self.plugins:
             log.info("plugin %s is served with %d tools%s", plugin.owner, len(plugin.tools), _withheld(plugin))
         for line in needless([tool for plugin in self.plugins for tool in plugin.tools], self.settings):
@@ -255,6 +261,6 @@ def _withheld(plugin: Loaded) -> str:
 
 
 def _check_strict(settings: HubSettings, quarantined: Iterable[Quarantined]) -> None:
-    failed = [str(plugin) for plugin in quarantined if plugin.phase != "trusted"]
+    failed = [str(plugin) for plugin in quarantined if plugin.is_failure]
     if settings.loading.strict and failed:
         raise PluginError("\n".join(failed))

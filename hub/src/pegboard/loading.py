@@ -24,7 +24,7 @@ from pegboard.hookspecs import ENTRY_POINT_GROUP
 from pegboard.plugin import Plugin
 from pegboard.prompts import BoundPrompt, bind_prompts
 from pegboard.resources import BoundResource, bind_resources
-from pegboard.settings import HubSettings
+from pegboard.settings import PREFIX, HubSettings
 from pegboard.tools import BoundTool
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,13 @@ class Quarantined:
     reason: str
     plugin: Plugin | None = field(default=None, repr=False)
     """What it declared, if it got that far."""
+    is_idle: bool = False
+    """Whether it only wants settings, and nothing in file or environment speaks of it: installed, and not used."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether somebody wants it to be served."""
+        return self.phase != "trusted" and not self.is_idle
 
     @property
     def why(self) -> str:
@@ -157,7 +164,8 @@ class Loader:
             self._claim(owner, "resource", [resource.uri for resource in resources])
         except _Failed as failure:
             self._claims = claims
-            return Quarantined(owner, failure.phase, failure.reason, plugin)
+            is_idle = failure.phase == "configured" and plugin is not None and not self._is_spoken_of(plugin)
+            return Quarantined(owner, failure.phase, failure.reason, plugin, is_idle)
         self._owners[owner.name] = owner
         served = tuple(tool for tool in tools if not tool.is_withheld)
         withheld = tuple(tool.name for tool in tools if tool.is_withheld)
@@ -208,6 +216,10 @@ class Loader:
     def _configure(self, plugin: Plugin) -> Environments:
         table = self._settings.plugins.get(plugin.name, {})
         return environments_of(plugin.name, plugin.settings, table, self._environ)
+
+    def _is_spoken_of(self, plugin: Plugin) -> bool:
+        prefix = f"{PREFIX}{plugin.name}_".upper()
+        return plugin.name in self._settings.plugins or any(name.startswith(prefix) for name in self._environ)
 
     def _claim(self, owner: Owner, what: str, names: Iterable[str]) -> None:
         for name in names:

@@ -150,6 +150,15 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level written.")
 
 
+class AuditSettings(Section):
+    """`[audit]`: the audit log, one JSON line for each call; none without a file."""
+
+    file: Path | None = Field(default=None, description="The file of the log, which only its owner may read.")
+    on_failure: Literal["open", "closed"] = Field(
+        default="open", description="When it cannot be written: calls go on, or those that write are refused."
+    )
+
+
 class TelemetrySettings(Section):
     """`[telemetry]`: where traces go."""
 
@@ -170,6 +179,7 @@ class HubSettings(Section):
     budget: BudgetSettings = BudgetSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="One table per endpoint.")
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     plugins: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="One table for each plugin.", repr=False

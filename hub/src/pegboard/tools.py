@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -25,13 +25,15 @@ from opentelemetry import trace
 from pegboard.arguments import Arguments, InvalidArguments, signature_line
 from pegboard.call import Call, NeedsConfirmation
 from pegboard.environments import Environment, Environments
-from pegboard.errors import PegboardError, PluginError
+from pegboard.errors import PegboardError, PluginError, ToolError
 from pegboard.fitting import shorten
 from pegboard.functions import awaitable
 from pegboard.output import Output, Result, error_result
 from pegboard.plugin import Function, Plugin, ToolMark, mark_of
 from pegboard.results import Results
 from pegboard.rows import Rows
+from pegboard.security.audit import Audit, Record
+from pegboard.security.redaction import secret_names
 from pegboard.validation import show
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class BoundTool:
         self._arguments = Arguments(function)
         # A parameter of the function's own of that name is the function's business.
         self._chooses = ENVIRONMENT not in self._arguments.schema["properties"]
+        self.secret_names = secret_names(self._arguments.schema)
         self.is_withheld = not self.mark.read_only and environments.writable() is None
         self.environments = environments if self.mark.read_only else environments.writable() or environments
         self._output = Output(function, self._arguments.returns)
@@ -188,12 +191,24 @@ class Runner:
 
     results: Results
     around: Sequence[AroundCall] = ()
+    audit: Audit = field(default_factory=Audit)
 
     async def __call__(self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any]) -> Answer:
         try:
+            record = self.audit.call(call, given, secret_names=tool.secret_names, read_only=tool.mark.read_only)
+        except ToolError as refusal:  # what cannot be recorded is not run, where the operator wants that
+            return error_result(str(refusal))
+        with record:
+            record.answer = await self._answer(tool, given, call, record)
+            return record.answer
+
+    async def _answer(
+        self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any], record: Record
+    ) -> Answer:
+        try:
             call.enter(tool.environment(given))
             _trace(call)
-            return await self._within_deadline(tool, tool.check(given), given, call)
+            return await self._within_deadline(tool, tool.check(given), given, call, record)
         except PegboardError as error:
             return error_result(shorten(str(error), MOST_OF_AN_ERROR))
         except NeedsConfirmation as question:
@@ -201,16 +216,21 @@ class Runner:
         except MCPError as error:
             if error.code == MISSING_REQUIRED_CLIENT_CAPABILITY:
                 raise  # the protocol has an error for it, which tells the client what to declare
-            return error_result(self.crashed(tool.plugin, tool.name, "a crash"))
+            return error_result(self.crashed(tool.plugin, tool.name, "a crash", record))
         except anyio.get_cancelled_exc_class():
             if anyio.current_effective_deadline() == -math.inf:
                 raise
-            return error_result(self.crashed(tool.plugin, tool.name, "a cancellation that nobody asked for"))
+            return error_result(self.crashed(tool.plugin, tool.name, "a cancellation that nobody asked for", record))
         except BaseException:  # noqa: BLE001 # one call must not harm the others, also by a SystemExit or a Rust panic
-            return error_result(self.crashed(tool.plugin, tool.name, "a crash"))
+            return error_result(self.crashed(tool.plugin, tool.name, "a crash", record))
 
     async def _within_deadline(
-        self, tool: BoundTool, arguments: dict[str, Any], given: Mapping[str, Any] | None, call: Call[Any]
+        self,
+        tool: BoundTool,
+        arguments: dict[str, Any],
+        given: Mapping[str, Any] | None,
+        call: Call[Any],
+        record: Record,
     ) -> Result:
         with anyio.CancelScope(deadline=call.deadline):
             entered: list[AbstractAsyncContextManager[Any]] = []
@@ -226,11 +246,14 @@ class Runner:
             finally:
                 for manager in reversed(entered):
                     await _leave(manager, error)
+        record.outcome = "timeout"
         return error_result(too_slow(tool.name, call))
 
-    def crashed(self, plugin: str, name: str, what: str) -> str:
+    def crashed(self, plugin: str, name: str, what: str, record: Record | None = None) -> str:
         """Log the exception being handled under a new reference; return what the client may read about it."""
         reference = secrets.token_hex(4)
+        if record is not None:
+            record.outcome, record.ref = "crash", reference
         log.exception("%s ended in %s, ref %s", name, what, reference, extra={"plugin": plugin, "tool": name})
         trace.get_current_span().set_attribute("pegboard.ref", reference)
         return f"internal error in {name}, ref {reference}; the hub's log has the details"

@@ -25,6 +25,9 @@ Run = Callable[..., Result]
 Start = Callable[..., AbstractContextManager["Running"]]
 Install = Callable[..., Path]
 
+CONFIGURED = {"PEGBOARD_NEO4J_URL": "bolt://127.0.0.1:7687", "PEGBOARD_QDRANT_MEMORY": "true"}
+"""What the plugins of this repository need that these tests are not about."""
+
 DEADLINE = 30
 """Seconds a process of a test may live."""
 
@@ -34,6 +37,8 @@ def nothing_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gen
     """An empty folder and home, none of the caller's variables, and logging put back."""
     for name in [name for name in os.environ if name.startswith(("PEGBOARD_", "OTEL_", "NO_COLOR", "XDG_"))]:
         monkeypatch.delenv(name)
+    for name, value in CONFIGURED.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("HOME", str(tmp_path))

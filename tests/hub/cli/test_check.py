@@ -65,7 +65,7 @@ def test_every_problem_is_printed_not_only_the_first(
         kind = 3
         kin = "black"
         [plugins.posgres]
-        [plugins.qdrant]
+        [plugins.awx]
         [plugins.xyzzy]
         """
     )
@@ -81,11 +81,11 @@ def test_every_problem_is_printed_not_only_the_first(
         "error: pegboard.toml: server.hots: unknown key; did you mean 'host'?",
         "error: pegboard.toml: calls.deadline: must be greater than 0.0 (set by the variable PEGBOARD_CALLS_DEADLINE)",
         "error: pegboard.toml: prot: unknown key; there are "
-        "server, calls, results, loading, trust, budget, endpoints, log, telemetry, plugins",
+        "server, calls, results, loading, trust, budget, endpoints, log, audit, telemetry, plugins",
         "error: pegboard.toml: [plugins.tea]: kind: must be a string (plugin 'tea' of acme-tea 1.0)",
         "error: pegboard.toml: [plugins.tea]: kin: unknown key; did you mean 'kind'? (plugin 'tea' of acme-tea 1.0)",
+        "error: pegboard.toml: [plugins.awx]: no plugin of this name is installed; pip install pegboard-awx",
         "error: pegboard.toml: [plugins.posgres]: no plugin of this name is installed; did you mean 'postgres'?",
-        "error: pegboard.toml: [plugins.qdrant]: no plugin of this name is installed; pip install pegboard-qdrant",
         "error: pegboard.toml: [plugins.xyzzy]: no plugin of this name is installed; "
         "`pegboard plugins` lists those that are",
         "warning: PEGBOARD_SERVER_PROT: no setting has this name; did you mean 'PEGBOARD_SERVER_PORT'?",
@@ -100,6 +100,15 @@ def test_a_key_whose_reference_leads_nowhere_is_not_called_missing_as_well(
     result = run("check")
 
     assert result.stdout == "error: PEGBOARD_POSTGRES_DSN: refers to the variable NOT_SET, which is not set\n"
+
+
+def test_a_plugin_nobody_speaks_of_is_only_warned_about(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PEGBOARD_NEO4J_URL")
+
+    result = run("check", env={"PEGBOARD_POSTGRES_DSN": "postgresql://reader:secret@localhost/x"})
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("warning: plugin 'neo4j' of pegboard-neo4j 0.1.0 is not served: not configured")
 
 
 def test_a_wrong_trust_does_not_hide_the_other_problems(run: Run) -> None:

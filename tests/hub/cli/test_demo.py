@@ -131,7 +131,7 @@ def test_no_demo_at_all_is_answered_with_what_to_install(run: Run, monkeypatch: 
     result = run("demo")
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "error: no demo is installed; pip install 'pegboard-postgres[demo]' brings one\n"
+    assert result.stderr == "error: no demo is installed; pip install 'pegboard[demo]' brings one\n"
 
 
 def test_a_demo_nobody_has_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +141,8 @@ def test_a_demo_nobody_has_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPa
 
     assert (near.exit_code, far.exit_code, none.exit_code) == (2, 2, 2)
     assert "did you mean 'postgres'?" in near.stderr
-    assert "there are postgres" in far.stderr
-    assert "pip install 'pegboard-postgres[demo]'" in none.stderr
+    assert "there are neo4j, postgres, qdrant" in far.stderr
+    assert "pip install 'pegboard[demo]'" in none.stderr
 
 
 def test_a_signal_while_a_demo_starts_cleans_up_and_ends_it_with_status_0(start: Start, install: Install) -> None:

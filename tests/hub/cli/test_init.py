@@ -16,7 +16,7 @@ def test_init_writes_a_file_that_is_right_and_changes_nothing(run: Run) -> None:
     result = run("init")
 
     assert result.exit_code == 0
-    assert load_settings(Path("pegboard.toml"), {}) == HubSettings(plugins={"postgres": {}})
+    assert load_settings(Path("pegboard.toml"), {}) == HubSettings(plugins={"neo4j": {}, "postgres": {}, "qdrant": {}})
     assert run("check", env={"PEGBOARD_POSTGRES_DSN": "postgresql://reader:secret@localhost/x"}).exit_code == 0
     assert Path("pegboard.toml").stat().st_mode & 0o777 == 0o600
 
@@ -27,7 +27,7 @@ def test_every_line_of_the_file_can_be_uncommented(run: Run) -> None:
     text = re.sub(r"^# (\w+ = )", r"\1", Path("mine.toml").read_text(), flags=re.MULTILINE)
     table = tomllib.loads(text)
     assert table["plugins"]["postgres"].pop("dsn") == "..."
-    unset = [("telemetry", "otlp_endpoint"), ("server", "split_ports")]
+    unset = [("telemetry", "otlp_endpoint"), ("server", "split_ports"), ("audit", "file")]
     unset += [("budget", key) for key in ("profile", "tools", "tokens", "overflow", "tokenizer")]
     assert [table[section].pop(key) for section, key in unset] == ["..."] * len(unset)
     assert HubSettings.model_validate(table) == HubSettings(plugins=table["plugins"])
@@ -86,5 +86,8 @@ def test_kinds_are_readable() -> None:
     (section,) = plugin_sections({"odd": Settings})
 
     assert section.about == "For a test."
-    assert [setting.kind for setting in section.settings] == ["list of integer|strings", "any", "object"]
+    assert [setting.kind for setting in section.settings] == [
+        *("list of integer|strings", "any", "object"),
+        *("deny|confirm|allow", "string"),
+    ]
     assert {section.name for section in hub_sections()} >= {"server", "trust"}

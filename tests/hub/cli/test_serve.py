@@ -67,7 +67,8 @@ def test_plugins_that_are_not_served_are_named_with_the_remedy(start: Start, ins
 def test_strict_does_not_start_with_a_broken_plugin(start: Start, install: Install) -> None:
     install("acme-tea", tea=BROKEN)
 
-    with start("serve", "--port", "0", "--strict", PEGBOARD_TRUST_ALLOW="acme-tea") as running:
+    variables = {"PEGBOARD_TRUST_ALLOW": "acme-tea", "PEGBOARD_POSTGRES_DSN": "nonsense"}
+    with start("serve", "--port", "0", "--strict", **variables) as running:
         status, _, errors = running.ended()
 
     assert status == 1

@@ -14,7 +14,12 @@ def test_tools_are_listed_by_signature_and_first_sentence(run: Run, tea: Path) -
     assert brew.endswith("  read-only")
     assert brewed == "    Brew some tea."
     assert (spill, spilt) == ("tea_spill(how?: string)  read-only", "    Spill the tea.")
-    assert "not served: postgres; `pegboard plugins` says why" in result.stderr
+
+
+def test_what_is_wanted_and_not_served_is_said(run: Run) -> None:
+    result = run("tools", env={"PEGBOARD_POSTGRES_DSN": "nonsense"})
+
+    assert result.stderr == "not served: postgres; `pegboard plugins` says why\n"
 
 
 def test_everything_that_is_served_leaves_nothing_to_say_about_the_rest(run: Run) -> None:
@@ -48,4 +53,4 @@ def test_a_plugin_or_endpoint_that_is_not_there_is_answered_with_the_nearest(run
 
     assert (plugin.exit_code, endpoint.exit_code) == (2, 2)
     assert "did you mean 'tea'?" in plugin.stderr
-    assert "there are all, hub, tea" in endpoint.stderr
+    assert "there are all, hub, neo4j, qdrant, tea" in endpoint.stderr

@@ -1,13 +1,11 @@
-"""Pages: bounded in rows and bytes, and a cursor that continues exactly where the page stopped."""
+"""Pages: every row once, in the order of the query, cut to size where the rows are."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.conftest import Database
-from tests.plugins.postgres.conftest import Reader, execute
+from tests.plugins.postgres.conftest import MakeReader, Reader, execute
 
-from pegboard import ToolError
 from pegboard_postgres.embedded import Embedded
 
 # Rows from a few bytes to 20 kB, in an order that puts the long ones anywhere.
@@ -15,36 +13,39 @@ UNEVEN = """SELECT n, repeat('x', CASE n % 97 WHEN 0 THEN 20000 WHEN 1 THEN 1500
 FROM generate_series(1, 10000) AS n ORDER BY n"""
 
 
-async def all_pages(reader: Reader, sql: str, *params: Any, limit: int) -> tuple[list[list[Any]], int]:
-    rows: list[list[Any]] = []
-    cursor: str | None = None
-    pages = 0
-    while pages == 0 or cursor:
-        result = await reader.query(sql, *params, limit=limit, cursor=cursor)
-        assert result["row_count"] == len(result["rows"]) > 0
-        assert result["has_more"] == (result["cursor"] is not None)
-        rows += result["rows"]
-        cursor = result["cursor"]
-        pages += 1
-    return rows, pages
-
-
-@pytest.mark.parametrize(("limit", "max_bytes"), [(997, 64 * 1024), (1000, 4096), (333, 1024 * 1024)])
+@pytest.mark.parametrize(
+    ("limit", "results"),
+    [
+        (997, {"tokens": 100_000}),
+        (1000, {"bytes": 4096}),
+        (333, {"tokens": 1_000_000, "bytes": 1024 * 1024}),
+        (10, {"tokens": 1_000_000}),
+    ],
+)
 async def test_pages_of_any_size_hold_every_row_once(
-    reader_of: Callable[..., Reader], postgres_server: Embedded, limit: int, max_bytes: int
+    reader_of: MakeReader, postgres_server: Embedded, limit: int, results: dict[str, Any]
 ) -> None:
-    reader = reader_of(postgres_server.dsn, max_bytes=max_bytes)
+    reader = reader_of(postgres_server.dsn, {"results": results})
 
-    rows, _ = await all_pages(reader, UNEVEN, limit=limit)
+    rows, pages = await reader.all_rows(await reader.query(UNEVEN, limit=limit))
 
     assert [row[0] for row in rows] == list(range(1, 10001))
     assert rows[96][1] == "x" * 2000 + "…(+18000 chars)"
+    assert pages >= 10_000 / limit
 
 
 async def test_a_page_ends_with_the_last_row(reader: Reader) -> None:
     result = await reader.query("SELECT * FROM generate_series(1, 10)", limit=10)
 
-    assert (result["row_count"], result["has_more"], result["cursor"], result["notice"]) == (10, False, None, None)
+    assert (result["returned"], result["has_more"]) == (10, False)
+    assert not {"cursor", "notice"} & set(result)
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 102, 200, 201, 1001])
+async def test_no_row_is_lost_where_round_trips_meet(reader: Reader, count: int) -> None:
+    rows, _ = await reader.all_rows(await reader.query("SELECT * FROM generate_series(1, $1)", count))
+
+    assert [n for (n,) in rows] == list(range(1, count + 1))
 
 
 async def test_an_empty_result_still_has_columns(reader: Reader) -> None:
@@ -55,38 +56,64 @@ async def test_an_empty_result_still_has_columns(reader: Reader) -> None:
 
 
 async def test_params_belong_to_every_page(reader: Reader) -> None:
-    rows, pages = await all_pages(reader, "SELECT n * $1::int FROM generate_series(1, $2) AS n", 2, 7, limit=3)
+    first = await reader.query("SELECT n * $1::int FROM generate_series(1, $2) AS n", 2, 7, limit=3)
 
-    assert ([row[0] for row in rows], pages) == ([2, 4, 6, 8, 10, 12, 14], 3)
+    assert await reader.all_rows(first) == ([[2], [4], [6], [8], [10], [12], [14]], 3)
 
 
-async def test_show_all_has_pages_too(reader: Reader) -> None:
-    rows, pages = await all_pages(reader, "SHOW ALL", limit=100)
+async def test_show_all_has_pages_too_and_holds_no_connection(reader_of: MakeReader, postgres_server: Embedded) -> None:
+    reader = reader_of(postgres_server.dsn, max_connections=1)
+    first = await reader.query("SHOW ALL")
+    assert await reader.value("SELECT 1") == 1
+
+    rows, pages = await reader.all_rows(first)
 
     names = [row[0] for row in rows]
     assert pages > 2
-    assert len(set(names)) == len(names) > 200
+    assert len(set(names)) == len(names) == first["total"] > 200
 
 
-async def test_a_row_beyond_the_bytes_comes_alone_and_shortened(
-    reader_of: Callable[..., Reader], postgres_server: Embedded
+async def test_a_row_that_is_too_long_for_any_answer_comes_alone_and_shortened(
+    reader_of: MakeReader, postgres_server: Embedded
 ) -> None:
-    reader = reader_of(postgres_server.dsn, max_bytes=4096)
+    reader = reader_of(postgres_server.dsn, {"results": {"bytes": 32 * 1024}})
     columns = ", ".join(f"repeat('{n % 10}', 3000) AS c{n}" for n in range(300))
 
     first = await reader.query(f"SELECT {columns} FROM generate_series(1, 3)")
 
-    assert first["row_count"] == 1
-    assert first["has_more"]
-    assert "shortened" in str(first["notice"])
-    assert "4096 bytes" in str(first["notice"])
-    assert first["rows"][0][1] == "1" * 16 + "…(+2984 chars)"
+    assert (first["returned"], first["has_more"]) == (1, True)
+    assert "too long for one answer" in first["notice"]
 
 
-async def test_a_megabyte_in_every_row_stays_on_the_server(reader: Reader) -> None:
+async def test_a_megabyte_in_every_row_stays_on_the_server(reader_of: MakeReader, postgres_server: Embedded) -> None:
+    reader = reader_of(postgres_server.dsn, {"results": {"tokens": 100_000}})
+
     result = await reader.query("SELECT repeat('é', 1000000), n FROM generate_series(1, 20) AS n")
 
     assert result["rows"][-1] == ["é" * 2000 + "…(+998000 chars)", 20]
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown"),
+    [
+        ("repeat('é', 3000)", "é" * 60 + "…(+2940 chars)"),
+        ("repeat('é', 60)", "é" * 60),
+        ("convert_to(repeat('a', 500), 'UTF8')", "\\x" + "61" * 30 + "…(+940 chars)"),
+        ("convert_to(repeat('a', 29), 'UTF8')", "\\x" + "61" * 29),
+        ("to_jsonb(repeat('é', 100))", "é" * 60 + "…(+40 chars)"),
+        ("to_jsonb(repeat('\"', 60))", '"' * 60),
+        ("array_fill(7, ARRAY[50])", "[" + "7," * 29 + "7…(+41 chars)"),
+        ('\'{"a": "\\ud800"}\'::json', {"a": "?"}),
+        ("repeat('9', 100)::numeric", "9" * 60 + "…(+40 chars)"),
+        ("repeat('01', 50)::varbit", "01" * 30 + "…(+40 chars)"),
+        ("to_tsvector('simple', repeat('b', 100))", "'" + "b" * 59 + "…(+44 chars)"),
+    ],
+)
+async def test_a_long_value_is_cut_where_it_is_and_says_how_much_is_missing(
+    reader_of: MakeReader, postgres_server: Embedded, expression: str, shown: Any
+) -> None:
+    reader = reader_of(postgres_server.dsn, {"results": {"cell": 60}})
+    assert await reader.value(f"SELECT {expression}") == shown
 
 
 async def test_a_long_document_is_shortened_as_text(reader: Reader) -> None:
@@ -98,46 +125,28 @@ async def test_a_long_document_is_shortened_as_text(reader: Reader) -> None:
     assert (short, len(document) < 2100) == ("short", True)
 
 
-async def test_a_limit_beyond_the_settings_says_so(reader_of: Callable[..., Reader], postgres_server: Embedded) -> None:
+async def test_a_limit_beyond_the_settings_says_so(reader_of: MakeReader, postgres_server: Embedded) -> None:
     reader = reader_of(postgres_server.dsn, max_rows=5)
 
     result = await reader.query("SELECT * FROM generate_series(1, 10)", limit=1000)
 
-    assert result["row_count"] == 5
-    assert result["notice"] == "a page has at most 5 rows; go on with the cursor"
-
-
-@pytest.mark.parametrize(
-    "forged",
-    ["x", "3-" + "0" * 24, "4-{signature}", "-3-{signature}", "03-{signature}", "3-{signature}0", "9" * 5000],
-)
-async def test_a_forged_cursor_is_refused(reader: Reader, forged: str) -> None:
-    sql = "SELECT * FROM generate_series(1, 10)"
-    cursor = (await reader.query(sql, limit=3))["cursor"]
-    assert cursor
-
-    with pytest.raises(ToolError, match="does not belong to this request"):
-        await reader.query(sql, cursor=forged.format(signature=cursor.removeprefix("3-")))
-
-
-async def test_a_cursor_of_another_query_is_refused(reader: Reader, owner: Reader) -> None:
-    sql = "SELECT * FROM generate_series(1, $1)"
-    cursor = (await reader.query(sql, 10, limit=3))["cursor"]
-
-    for other in (
-        lambda: reader.query(sql, 11, cursor=cursor),
-        lambda: reader.query(f"{sql} AS n", 10, cursor=cursor),
-        lambda: owner.query(sql, 10, cursor=cursor),
-        lambda: reader.tables(cursor=cursor),
-    ):
-        with pytest.raises(ToolError, match="does not belong to this request"):
-            await other()
-    assert (await reader.query(f"{sql};", 10, cursor=cursor))["rows"][0] == [4]
+    assert result["returned"] == 5
+    assert result["notice"] == "a page has at most 5 rows (max_rows)"
 
 
 async def test_rows_keep_the_order_of_the_query(owner: Reader, postgres: Database) -> None:
     await execute(postgres.dsn, "CREATE TABLE t AS SELECT n, n % 7 AS k FROM generate_series(1, 5000) AS n")
 
-    rows, _ = await all_pages(owner, "SELECT n FROM t ORDER BY k DESC, n", limit=999)
+    rows, _ = await owner.all_rows(await owner.query("SELECT n FROM t ORDER BY k DESC, n", limit=999))
 
     assert [n for (n,) in rows] == sorted(range(1, 5001), key=lambda n: (-(n % 7), n))
+
+
+async def test_later_pages_show_what_was_there_when_the_first_was_read(owner: Reader, postgres: Database) -> None:
+    await execute(postgres.dsn, "CREATE TABLE t AS SELECT n, repeat('x', 100) FROM generate_series(1, 20000) AS n")
+    first = await owner.query("SELECT * FROM t")
+
+    await execute(postgres.dsn, "DELETE FROM t WHERE n % 2 = 0", "INSERT INTO t VALUES (0, 'new')")
+
+    rows, _ = await owner.all_rows(first)
+    assert [row[0] for row in rows] == list(range(1, 20001))

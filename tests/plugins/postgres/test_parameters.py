@@ -41,6 +41,7 @@ PARAMETERS: list[tuple[str, Any, Any]] = [
     ("$1::jsonb", 1.5, 1.5),
     ("$1::jsonb", [1, 2], [1, 2]),
     ("$1::jsonb", "null", None),
+    ("$1::jsonb[]", [{"a": [1]}, "x", '"5"', None, [1, 2]], [{"a": [1]}, "x", "5", None, [1, 2]]),
     ("$1::int", None, None),
     ("$1::inet", "10.0.0.1", "10.0.0.1"),
     ("$1::int4range", "[1,3)", "[1,3)"),

@@ -1,12 +1,11 @@
 """The schema in pieces: which tables there are, and everything about one."""
 
-from collections.abc import Callable
-
 import pytest
 from tests.conftest import Database
-from tests.plugins.postgres.conftest import Reader, execute
+from tests.plugins.postgres.conftest import MakeReader, Reader, execute
 
 from pegboard import ToolError
+from pegboard_postgres import sampling
 from pegboard_postgres.embedded import connected
 
 SHOP = (
@@ -45,7 +44,7 @@ async def shop(owner: Reader, postgres: Database) -> Reader:
 
 
 async def names(reader: Reader, **arguments: str) -> list[str]:
-    return [f"{table['schema']}.{table['name']}" for table in (await reader.tables(**arguments))["tables"]]
+    return [f"{table['schema']}.{table['name']}" for table in await reader.tables(**arguments)]
 
 
 async def test_all_tables_of_all_schemas_are_listed_but_the_systems_and_partitions(shop: Reader) -> None:
@@ -62,7 +61,7 @@ async def test_all_tables_of_all_schemas_are_listed_but_the_systems_and_partitio
 
 
 async def test_a_line_of_the_list_says_what_the_table_is(shop: Reader) -> None:
-    customer, event = [table for table in (await shop.tables())["tables"] if table["name"] in ("customer", "event")]
+    customer, event = [table for table in await shop.tables() if table["name"] in ("customer", "event")]
 
     assert customer["size_bytes"]
     assert customer | {"size_bytes": None} == {
@@ -75,7 +74,7 @@ async def test_a_line_of_the_list_says_what_the_table_is(shop: Reader) -> None:
     }
     assert (event["kind"], event["rows"]) == ("partitioned table", 30)
     assert event["size_bytes"]
-    kinds = {table["name"]: table["kind"] for table in (await shop.tables(schema="sales"))["tables"]}
+    kinds = {table["name"]: table["kind"] for table in await shop.tables(schema="sales")}
     assert kinds == {"open_orders": "view", "orders": "table", "totals": "materialized view"}
 
 
@@ -98,11 +97,20 @@ async def test_a_pattern_is_part_of_a_name_or_has_stars(shop: Reader, pattern: s
 
 
 async def test_the_list_has_pages(shop: Reader) -> None:
-    first = await shop.tables(limit=5)
-    second = await shop.tables(limit=5, cursor=first["cursor"])
+    first = await shop.call("postgres_list_tables", limit=5)
+    second = await shop.more(first)
 
-    assert (len(first["tables"]), first["has_more"]) == (5, True)
-    assert (len(second["tables"]), second["has_more"], second["cursor"]) == (3, False, None)
+    assert (first["returned"], first["has_more"]) == (5, True)
+    assert (second["returned"], second["has_more"]) == (3, False)
+    assert [row[1] for row in first["rows"] + second["rows"]] == [table["name"] for table in await shop.tables()]
+
+
+async def test_the_list_goes_on_by_its_own_cursor_argument_too(shop: Reader) -> None:
+    first = await shop.call("postgres_list_tables", limit=5)
+
+    second = await shop.call("postgres_list_tables", cursor=first["cursor"], limit=2)
+
+    assert [row[1] for row in second["rows"]] == ["open_orders", "orders"]
 
 
 async def test_system_tables_are_listed_when_asked_for(shop: Reader) -> None:
@@ -110,17 +118,15 @@ async def test_system_tables_are_listed_when_asked_for(shop: Reader) -> None:
 
 
 async def test_an_unknown_schema_is_told_with_those_there_are(shop: Reader) -> None:
-    with pytest.raises(ToolError, match="no schema named 'sale'; there are public, sales, information_schema"):
+    with pytest.raises(ToolError, match=r"'sale'; did you mean sales\?; there are public, sales, information_schema"):
         await shop.tables(schema="sale")
 
 
 async def test_a_schema_without_tables_is_an_empty_list(owner: Reader) -> None:
-    assert await owner.tables(schema="public") == {"tables": [], "has_more": False, "cursor": None}
+    assert await owner.tables(schema="public") == []
 
 
-async def test_only_tables_that_may_be_read_are_listed(
-    shop: Reader, reader_of: Callable[..., Reader], postgres: Database
-) -> None:
+async def test_only_tables_that_may_be_read_are_listed(shop: Reader, reader_of: MakeReader, postgres: Database) -> None:
     await execute(postgres.admin_dsn, "GRANT CONNECT ON DATABASE " + postgres.name + " TO pegboard_reader")
     await execute(postgres.dsn, "GRANT SELECT (email) ON customer TO pegboard_reader")
 
@@ -130,7 +136,7 @@ async def test_only_tables_that_may_be_read_are_listed(
 async def test_a_locked_table_does_not_hold_up_the_list(shop: Reader, postgres: Database) -> None:
     async with connected(postgres.dsn) as other, other.transaction():
         await other.execute("LOCK TABLE customer")
-        tables = {table["name"]: table for table in (await shop.tables())["tables"]}
+        tables = {table["name"]: table for table in await shop.tables()}
 
     assert tables["customer"]["size_bytes"] is None
     assert tables["orders"]["size_bytes"]
@@ -238,3 +244,40 @@ async def test_a_name_that_could_be_two_tables_is_asked_back(shop: Reader, postg
 
     with pytest.raises(ToolError, match=r"could be other\.orders or sales\.orders"):
         await shop.table("orders")
+
+
+async def test_a_few_rows_are_shown_as_they_are(shop: Reader) -> None:
+    table = await shop.table("customer")
+
+    assert table["sample"] == [{"id": n, "email": f"c{n}"} for n in (1, 2, 3)]
+    assert len((await shop.table("customer", sample_rows=5))["sample"]) == 5
+    assert "sample" not in await shop.table("customer", sample_rows=0)
+    assert (await shop.table("sales.orders"))["sample"] == []
+
+
+async def test_long_values_of_the_sample_are_short_and_lose_nothing_else(shop: Reader, postgres: Database) -> None:
+    await execute(postgres.dsn, "CREATE TABLE wide AS SELECT repeat('x', 1000) AS text, 1.50 AS price, ARRAY[1] AS a")
+
+    assert (await shop.table("wide"))["sample"] == [{"text": "x" * 100 + "…(+900 chars)", "price": "1.50", "a": [1]}]
+
+
+async def test_the_sample_shows_only_columns_that_may_be_read(
+    shop: Reader, reader_of: MakeReader, postgres: Database
+) -> None:
+    await execute(postgres.dsn, "GRANT SELECT (email) ON customer TO pegboard_reader")
+    reader = reader_of(postgres.reader_dsn)
+
+    assert (await reader.table("customer", sample_rows=1))["sample"] == [{"email": "c1"}]
+    assert "sample" not in await reader.table("sales.orders")
+
+
+async def test_a_view_that_takes_long_is_described_without_a_sample(
+    shop: Reader, postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "TIMEOUT", 0.2)
+    await execute(postgres.dsn, "CREATE VIEW slow AS SELECT pg_sleep(30)::text AS nap, 1 AS one")
+
+    table = await shop.table("slow")
+
+    assert [column["name"] for column in table["columns"]] == ["nap", "one"]
+    assert "sample" not in table

@@ -72,7 +72,8 @@ async def test_a_dsn_and_its_target_share_one_pool_and_other_bounds_do_not() -> 
         ({"dsn": f"postgresql://bob:#{SECRET}@db/shop"}, "dsn"),
         ({"dsn": "postgresql://db/shop", "max_connections": 0}, "max_connections"),
         ({"dsn": "postgresql://db/shop", "statement_timeout": 0}, "statement_timeout"),
-        ({"dsn": "postgresql://db/shop", "max_bytes": 1}, "max_bytes"),
+        ({"dsn": "postgresql://db/shop", "max_cost": 0}, "max_cost"),
+        ({"dsn": "postgresql://db/shop", "prepared_statements": -1}, "prepared_statements"),
         ({"dsn": "postgresql://db/shop", "hots": "x"}, "hots"),
     ],
 )

@@ -10,18 +10,27 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from tests.conftest import Database
-from tests.plugins.postgres.conftest import Reader, execute
+from tests.plugins.postgres.conftest import WAITING, Reader, execute
 
 import pegboard_postgres
 from pegboard import ToolError
+from pegboard.budget import tokens_of
 from pegboard.testing import connect
-from pegboard_postgres import tracing
+from pegboard_postgres import Target, tracing
 
-NAMES = ("postgres_query", "postgres_list_tables", "postgres_describe_table")
+NAMES = (
+    "postgres_query",
+    "postgres_explain",
+    "postgres_list_tables",
+    "postgres_describe_table",
+    "postgres_search_schema",
+    "postgres_relationships",
+    "postgres_health",
+)
 
 
 def settings(dsn: str, **hub: Any) -> dict[str, Any]:
-    return {"plugins": {"postgres": {"dsn": dsn}}, **hub}
+    return {"plugins": {"postgres": {"dsn": dsn, "writes": "deny"}}, **hub}
 
 
 async def call(client: Client, name: str, **arguments: Any) -> tuple[Any, str]:
@@ -31,7 +40,7 @@ async def call(client: Client, name: str, **arguments: Any) -> tuple[Any, str]:
 
 async def test_the_tools_say_that_they_only_read_and_describe_every_parameter(postgres: Database) -> None:
     async with connect(pegboard_postgres, settings=settings(postgres.dsn)) as client:
-        tools = {tool.name: tool for tool in (await client.list_tools()).tools if tool.name.startswith("postgres")}
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools if tool.name != "fetch_more"}
 
     assert tuple(tools) == NAMES
     for tool in tools.values():
@@ -48,6 +57,14 @@ async def test_the_tools_say_that_they_only_read_and_describe_every_parameter(po
         assert "call" not in tool.input_schema["properties"]
 
 
+async def test_the_default_tools_fit_the_small_budget(postgres: Database) -> None:
+    async with connect(pegboard_postgres, settings=settings(postgres.dsn)) as client:
+        tools = (await client.list_tools()).tools
+
+    assert len(tools) <= 8
+    assert sum(tokens_of(tool.name, tool.description or "", tool.input_schema) for tool in tools) <= 1500
+
+
 async def test_a_client_finds_a_table_looks_at_it_and_asks(postgres: Database) -> None:
     await execute(
         postgres.dsn,
@@ -61,15 +78,13 @@ async def test_a_client_finds_a_table_looks_at_it_and_asks(postgres: Database) -
             client, "postgres_query", sql="SELECT name, area FROM city WHERE id = $1", params='["2"]', limit="10"
         )
 
-    assert [found["name"] for found in tables["tables"]] == ["city"]
+    assert [row[:4] for row in tables["rows"]] == [["public", "city", "table", None]]
     assert [column["name"] for column in table["columns"]] == ["id", "name", "area"]
     assert answer == {
         "columns": [{"name": "name", "type": "text"}, {"name": "area", "type": "numeric"}],
         "rows": [["Oslo", "454.00"]],
-        "row_count": 1,
+        "returned": 1,
         "has_more": False,
-        "cursor": None,
-        "notice": None,
     }
     assert '"Oslo"' in text
 
@@ -84,6 +99,7 @@ async def test_a_refused_statement_reaches_the_client_with_its_reason(postgres: 
 
 async def test_a_query_ends_before_the_hubs_deadline_with_the_better_message(postgres: Database) -> None:
     with_deadline = settings(postgres.dsn, calls={"deadline": 1})
+    with_deadline["plugins"]["postgres"]["allow_functions"] = WAITING
     async with connect(pegboard_postgres, settings=with_deadline) as client:
         _, text = await call(client, "postgres_query", sql="SELECT pg_sleep(20)")
 
@@ -129,9 +145,10 @@ async def test_an_error_is_traced_by_its_class_and_not_by_its_text(reader: Reade
 
 
 async def test_where_the_server_is_belongs_to_the_trace(spans: InMemorySpanExporter) -> None:
-    with pytest.raises(KeyError), tracing.span("x", pegboard_postgres.Target("postgresql://u:p@db:6/shop")):
+    known = tracing.attributes(Target("postgresql://u:p@db:6/shop"))
+    with pytest.raises(KeyError), tracing.span("x", known):
         raise KeyError
-    with tracing.span("y", pegboard_postgres.Target("postgresql://")):
+    with tracing.span("y", tracing.attributes(Target("postgresql://"))):
         pass
 
     assert named(spans.get_finished_spans())["y"] == {"db.system.name": "postgresql"}

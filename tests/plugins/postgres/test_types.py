@@ -1,12 +1,11 @@
 """Values of every kind arrive without loss."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.conftest import Database
-from tests.plugins.postgres.conftest import Reader, execute
+from tests.plugins.postgres.conftest import MakeReader, Reader, execute
 
 from pegboard import ToolError
 from pegboard_postgres.embedded import Embedded
@@ -150,9 +149,9 @@ async def test_a_type_the_driver_cannot_name_is_refused_with_a_way_out(reader: R
 
 
 async def test_json_nested_deeper_than_clients_can_read_becomes_text(
-    reader: Reader, reader_of: Callable[..., Reader], postgres_server: Embedded
+    reader: Reader, reader_of: MakeReader, postgres_server: Embedded
 ) -> None:
-    too_wide = reader_of(postgres_server.dsn, max_cell=1_000_000)
+    too_wide = reader_of(postgres_server.dsn, {"results": {"cell": 1_000_000}})
     value = await reader.value("SELECT (repeat('[', 500) || repeat(']', 500))::jsonb")
 
     assert json.dumps(value) == "[" * 30 + '"' + "[" * 470 + "]" * 470 + '"' + "]" * 30

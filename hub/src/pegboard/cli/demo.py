@@ -48,7 +48,7 @@ def command(
 
     \b
     Example:
-      pip install 'pegboard-postgres[demo]'
+      pip install 'pegboard[demo]'
       pegboard demo
     """
     settings = read_settings(config, server={"host": host, "port": port})

@@ -1,15 +1,17 @@
-"""Demos: what plugins bring to try them with, found by entry point, started one by one and closed in reverse."""
+"""Demos: what plugins bring to try them with, found by entry point, started side by side and closed in reverse."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+import anyio
 import platformdirs
 
+from pegboard.keeper import Keepers
 from pegboard.loading import Owner, why_untrusted
 from pegboard.settings import PREFIX, HubSettings
 
@@ -18,6 +20,11 @@ GROUP = "pegboard.demo"
 
 ROOT_FOLDER = Path("/var/lib/pegboard/demo")
 """For root, since the servers of demos run as another user, who cannot enter /root."""
+
+START_TIMEOUT = 600.0
+"""Seconds a demo has to start; the first time it makes its data."""
+
+STOP_TIMEOUT = 30.0
 
 Say = Callable[[str], None]
 
@@ -47,11 +54,19 @@ def default_folder() -> Path:
 async def running(
     points: Iterable[EntryPoint], folder: Path, allow: Iterable[str], say: Say
 ) -> AsyncGenerator[list[Demo]]:
-    """Start the demos one after the other; what cannot start is said with its remedy, and the others run."""
-    allow = list(allow)
-    async with AsyncExitStack() as stack:
-        demos = [await _start(stack, point, folder, allow, say) for point in points]
-        yield [demo for demo in demos if demo is not None]
+    """Start the demos side by side; what cannot start is said with its remedy, and the others run."""
+    allow, started = list(allow), dict[str, Demo]()
+
+    async def start(point: EntryPoint) -> None:
+        demo = await _start(keepers, point, folder, allow, say)
+        if demo is not None:
+            started[point.name] = demo
+
+    async with Keepers(open_timeout=START_TIMEOUT, close_timeout=STOP_TIMEOUT) as keepers:
+        async with anyio.create_task_group() as tasks:
+            for point in points:
+                tasks.start_soon(start, point)
+        yield [started[name] for name in sorted(started)]
 
 
 def with_demos(settings: HubSettings, demos: Iterable[Demo]) -> HubSettings:
@@ -68,7 +83,7 @@ def without_overrides(environ: Iterable[tuple[str, str]], demos: Iterable[Demo])
     return {name: value for name, value in environ if name not in overrides}
 
 
-async def _start(stack: AsyncExitStack, point: EntryPoint, folder: Path, allow: list[str], say: Say) -> Demo | None:
+async def _start(keepers: Keepers, point: EntryPoint, folder: Path, allow: list[str], say: Say) -> Demo | None:
     owner = Owner.of(point)
     reason = why_untrusted(owner, allow)
     if reason is not None:
@@ -76,7 +91,8 @@ async def _start(stack: AsyncExitStack, point: EntryPoint, folder: Path, allow: 
         return None
     try:
         say(f"{point.name}: starting the demo")
-        given = await stack.enter_async_context(_open(point, folder / point.name, say))
+        kept = await keepers.keep(f"the demo of {point.name}", _open(point, folder / point.name, say))
+        given = kept.value
         return Demo(point.name, given["about"], list(given["questions"]), given["settings"])
     except Exception as error:  # noqa: BLE001 # the demo of one plugin must not stop the others
         say(f"{point.name}: the demo cannot start: {_why(error, owner)}")
@@ -91,11 +107,13 @@ def _open(point: EntryPoint, folder: Path, say: Say) -> AbstractAsyncContextMana
 
 
 def _why(error: Exception, owner: Owner) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"it took longer than {START_TIMEOUT:g} s"
     if isinstance(error, ImportError):
         return f"{error}; {remedy(owner.distribution)}"
     return str(error) or type(error).__name__
 
 
-def remedy(distribution: str = "pegboard-postgres") -> str:
+def remedy(distribution: str = "pegboard") -> str:
     """How to install what a demo needs."""
     return f"pip install '{distribution}[demo]'"

@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
 
+from pegboard.environments import HubKeys
 from pegboard.loading import Loaded, Quarantined
 from pegboard.settings import PREFIX, sections
 
@@ -39,8 +40,9 @@ def hub_sections() -> list[SettingsSection]:
 
 
 def plugin_sections(models: Mapping[str, type[BaseModel]]) -> list[SettingsSection]:
-    """The sections of plugins by their models."""
-    return [_section(f"plugins.{name}", name, model) for name, model in models.items()]
+    """The sections of plugins by their models, with the keys there that are the hub's where there are any."""
+    sections = [_section(f"plugins.{name}", name, model) for name, model in models.items() if model.model_fields]
+    return [replace(section, settings=[*section.settings, *_hub_keys(section.name)]) for section in sections]
 
 
 def declared_models(outcomes: Iterable[Loaded | Quarantined]) -> dict[str, type[BaseModel]]:
@@ -53,6 +55,11 @@ def _section(name: str, prefix: str, model: type[BaseModel]) -> SettingsSection:
     required = set(schema.get("required", ()))
     settings = [_setting(prefix, key, key in required, value) for key, value in schema.get("properties", {}).items()]
     return SettingsSection(name, _about(model), settings)
+
+
+def _hub_keys(section: str) -> list[Setting]:
+    found = _section(section, section.partition(".")[2], HubKeys).settings
+    return [setting for setting in found if setting.key != "environments"]  # those are tables of their own
 
 
 def _setting(prefix: str, key: str, required: bool, schema: Mapping[str, Any]) -> Setting:

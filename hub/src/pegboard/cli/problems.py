@@ -47,7 +47,9 @@ def find_problems(file: Path | None, environ: Mapping[str, str]) -> list[Problem
     errors = [*broken.values(), *errors, *_plugin_errors(outcomes, settings, source, broken)]
     errors += [f"{source}: {line}" for line in _endpoint_errors(loaded, settings)]
     needless_lines = needless([tool for plugin in loaded for tool in plugin.tools], settings)
+    idle = [str(o) for o in outcomes if isinstance(o, Quarantined) and o.is_idle and not _is_among(o, broken)]
     warnings = [
+        *idle,
         *needless_lines,
         *_strange_variables(outcomes, settings, environ),
         *_open_secrets(outcomes, written, file),
@@ -116,6 +118,8 @@ def _quarantine_errors(plugin: Quarantined, settings: HubSettings, source: str, 
     if plugin.phase == "trusted":
         if name in settings.plugins:
             yield f"{source}: [plugins.{name}] is for {plugin.owner}, which is not trusted: {plugin.reason}"
+    elif plugin.is_idle:
+        return
     elif plugin.phase == "configured":
         for line in plugin.reason.split("\n"):
             if not _follows(name, line, broken):
@@ -143,6 +147,12 @@ def _follows(plugin: str, line: str, broken: Broken) -> bool:
     """Whether a key is only missing because its reference leads nowhere."""
     key = line.removeprefix(f"[plugins.{plugin}]: ").partition(": required")[0]
     return f"plugins.{plugin}.{key}" in broken or f"{PREFIX}{plugin}_{key}".upper() in broken
+
+
+def _is_among(plugin: Quarantined, broken: Broken) -> bool:
+    """Whether somebody meant to configure a plugin, by a reference that leads nowhere."""
+    starts = (f"plugins.{plugin.owner.name}.", f"{PREFIX}{plugin.owner.name}_".upper())
+    return any(place.startswith(starts) for place in broken)
 
 
 def _how_to_get(name: str, installed: Iterable[str]) -> str:

@@ -61,7 +61,7 @@ async def _find(
         offered = find_endpoint(hub, endpoint).offer.tools
         found = [tool for tool in offered if plugin is None or tool.plugin == plugin]
         found = found if search is None else ranked(found, search)
-        return found, [plugin.owner.name for plugin in hub.quarantined]
+        return found, [plugin.owner.name for plugin in hub.failed]
 
 
 def ranked(tools: Sequence[BoundTool], query: str) -> list[BoundTool]:

@@ -41,6 +41,8 @@ class Connection(Protocol):
     async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any: ...
     async def fetchval(self, query: str, *args: Any, column: int = 0, timeout: float | None = None) -> Any: ...
     async def prepare(self, query: str, *, name: str | None = None, timeout: float | None = None) -> Prepared: ...
+    def get_reset_query(self) -> str: ...
+    def is_in_transaction(self) -> bool: ...
     def is_closed(self) -> bool: ...
     def terminate(self) -> None: ...
 
@@ -66,6 +68,7 @@ async def create_pool(
     *,
     max_size: int,
     timeout: float,
+    statement_cache_size: int,
     server_settings: Mapping[str, str],
     init: Callable[[Any], Awaitable[None]],
 ) -> Pool:
@@ -78,8 +81,42 @@ async def create_pool(
         min_size=0,
         max_size=max_size,
         timeout=timeout,
-        # No named statements: they go stale when a table changes, and poolers between us and the server lose them.
-        statement_cache_size=0,
+        statement_cache_size=statement_cache_size,
         server_settings=dict(server_settings),
         init=init,
+        reset=_already_reset,
     )
+
+
+async def _already_reset(connection: Any) -> None:
+    """Whoever gives a connection back has reset it in the same round trip as the ROLLBACK."""
+
+
+class Portal:
+    """The rows of one query, fetched as they are asked for; the transaction ends it.
+
+    asyncpg's own cursor asks the server twice for the first rows, once to bind and once to execute. Only its private
+    names can do both at once, as `fetch` does, and they are used nowhere else.
+    """
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self._is_open = False
+
+    @classmethod
+    async def prepare(cls, connection: Any, sql: str, arguments: Sequence[Any]) -> "Portal":
+        """Prepare the query, or find it prepared; nothing is run yet."""
+        prepared = await connection._prepare(sql, use_cache=True)
+        return cls(aiter(prepared.cursor(*arguments)))
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last record is known to have come."""
+        return self._cursor._exhausted
+
+    async def fetch(self, count: int) -> list[Any]:
+        """Up to `count` more records; fewer only at the end."""
+        if self._is_open:
+            return await self._cursor._exec(count, None)
+        self._is_open = True
+        return await self._cursor._bind_exec(count, None)

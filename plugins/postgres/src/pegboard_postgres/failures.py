@@ -26,6 +26,8 @@ REMEDIES: dict[str, str] = {
     "42703": "postgres_describe_table lists the columns",
     "42P01": "postgres_list_tables lists the tables",
     "42P18": "write the type of the parameter, as in $1::int",
+    "26000": "behind a pooler that shares connections, set prepared_statements = 0",
+    "42P05": "behind a pooler that shares connections, set prepared_statements = 0",
     "55P03": "somebody else holds the lock; try again later",
 }
 """What to do about an error in a statement, by SQLSTATE, where PostgreSQL has no hint of its own."""
@@ -34,6 +36,12 @@ LOST = ("08", "57P", "25P03", "25P04")
 """SQLSTATEs that begin so mean that the session is gone: connection errors, shutdowns, the server's own timeouts."""
 
 CANCELED = "57014"
+
+STALE = ("42", "3F", "0A000", "26000")
+"""SQLSTATEs that may mean that a table has changed since the statement was prepared."""
+
+MAX_LINE = 100
+"""Characters of the line of SQL that is shown with an error."""
 
 
 def is_lost(error: BaseException) -> bool:
@@ -48,6 +56,11 @@ def is_lost(error: BaseException) -> bool:
 def is_cancellation(error: BaseException) -> bool:
     """Whether the server cancelled the statement: at its timeout, or because an administrator asked for it."""
     return getattr(error, "sqlstate", None) == CANCELED
+
+
+def is_stale(error: BaseException) -> bool:
+    """Whether the error may be gone once the statement is prepared anew."""
+    return str(getattr(error, "sqlstate", "")).startswith(STALE)
 
 
 @contextmanager
@@ -79,6 +92,14 @@ def busy(target: Target) -> ToolError:
     )
 
 
+def taken(target: Target) -> ToolError:
+    """The connection of a cursor was given to somebody else."""
+    return ToolError(
+        f"the cursor is closed: all {target.max_connections} connections to PostgreSQL at {target} were needed by "
+        f"others; run the query again and skip what you have with a condition or OFFSET, or raise max_connections"
+    )
+
+
 def timed_out(seconds: float) -> ToolError:
     """The statement took too long, and was cancelled."""
     return ToolError(
@@ -87,24 +108,31 @@ def timed_out(seconds: float) -> ToolError:
     )
 
 
-def statement_error(error: Any, sql: str | None = None) -> ToolError:
+def statement_error(error: Any, sql: str | None = None, guess: str | None = None) -> ToolError:
     """PostgreSQL's own words, with SQLSTATE and hint, and the place in `sql` if that is what it complains about."""
     sqlstate = getattr(error, "sqlstate", None)
     message = str(error.args[0]) if error.args else type(error).__name__
     if sqlstate is None:
         return ToolError(f"the driver says: {message}; select that value as value::text or row_to_json(value)")
-    detail, hint = getattr(error, "detail", None), getattr(error, "hint", None) or REMEDIES.get(sqlstate)
-    parts = [f"PostgreSQL says: {message} ({sqlstate}{_place(error, sql)})"]
+    place, shown = _place(sql, int(getattr(error, "position", None) or 0))
+    detail, hint = getattr(error, "detail", None), getattr(error, "hint", None) or guess or REMEDIES.get(sqlstate)
+    if guess and hint != guess:
+        hint = f"{guess} {hint}"
+    parts = [f"PostgreSQL says: {message} ({sqlstate}{place})", *shown]
     parts += [f"detail: {detail}"] * bool(detail) + [f"hint: {hint}"] * bool(hint)
     return ToolError("\n".join(parts))
 
 
-def _place(error: Any, sql: str | None) -> str:
-    position = getattr(error, "position", None)
+def _place(sql: str | None, position: int) -> tuple[str, list[str]]:
+    """Where the error is, in words and as the line with a caret below; nothing if that is not known."""
     if sql is None or not position:
-        return ""
-    before = sql[: int(position) - 1]
-    return f", line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+        return "", []
+    before = sql[: position - 1]
+    start = before.rfind("\n") + 1
+    line, column = sql[start:].split("\n", 1)[0].expandtabs(1), len(before) - start
+    left = max(0, column - MAX_LINE // 2) if len(line) > MAX_LINE else 0
+    shown = [f"  {line[left : left + MAX_LINE].rstrip()}", f"  {' ' * (column - left)}^"]
+    return f", line {before.count(chr(10)) + 1}, column {column + 1}", shown
 
 
 def _reason(target: Target, error: BaseException) -> str:

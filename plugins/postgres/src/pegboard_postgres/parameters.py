@@ -5,14 +5,16 @@ model that sends `"5"` for 5 gets what it meant.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from pegboard import ToolError
 from pegboard_postgres.driver import Type
-from pegboard_postgres.statement import Statement
+from pegboard_postgres.safety.statement import Statement
 
 MAX_EXACT_FLOAT = 2**53
+
+Write = Callable[[Any], str]
 
 
 def with_casts(statement: Statement, types: Sequence[Type]) -> str:
@@ -52,13 +54,18 @@ def _quote(name: str) -> str:
 def _text(value: Any, type_: Type) -> str | None:
     if value is None:
         return None
-    if type_.name in ("json", "jsonb"):
-        return value if isinstance(value, str) and _parsed(value) is not None else json.dumps(value)
-    if type_.name.endswith("[]"):
-        # An array literal begins with {, so a string that is a JSON list can only be meant as one.
-        items = _parsed(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
-        return _array(cast(list[Any], items)) if isinstance(items, list) else _scalar(value)
-    return _scalar(value)
+    element = type_.name.removesuffix("[]")
+    write = _document if element in ("json", "jsonb") else _scalar
+    if element == type_.name:
+        return write(value)
+    # An array literal begins with {, so a string that is a JSON list can only be meant as one.
+    items = _parsed(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+    return _array(cast(list[Any], items), write) if isinstance(items, list) else _scalar(value)
+
+
+def _document(value: Any) -> str:
+    """A JSON value; a string that is JSON text stands for what it says."""
+    return value if isinstance(value, str) and _parsed(value) is not None else json.dumps(value)
 
 
 def _scalar(value: Any) -> str:
@@ -69,16 +76,16 @@ def _scalar(value: Any) -> str:
     return json.dumps(value)
 
 
-def _array(items: list[Any]) -> str:
-    return "{" + ",".join(_item(item) for item in items) + "}"
+def _array(items: list[Any], write: Write) -> str:
+    return "{" + ",".join(_item(item, write) for item in items) + "}"
 
 
-def _item(item: Any) -> str:
+def _item(item: Any, write: Write) -> str:
     if item is None:
         return "NULL"
-    if isinstance(item, list):
-        return _array(cast(list[Any], item))
-    return '"' + _scalar(item).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(item, list) and write is _scalar:
+        return _array(cast(list[Any], item), write)
+    return '"' + write(item).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _parsed(text: str) -> Any:

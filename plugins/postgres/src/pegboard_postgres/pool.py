@@ -1,23 +1,28 @@
 """One pool per database: connections lent for a read-only transaction, with a bound on every wait."""
 
 import logging
-import secrets
-from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import Any
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
 
 from pegboard import PoolKind
 from pegboard_postgres import driver, failures, tracing
+from pegboard_postgres.descriptions import Descriptions
 from pegboard_postgres.driver import Connection, Pool
+from pegboard_postgres.safety.functions import FunctionCache
+from pegboard_postgres.safety.role import WARNING, role_of
 from pegboard_postgres.target import Target, describe
 
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT = 2.0
 """How long a call waits for a connection that somebody else holds."""
+REST = 0.25
+"""How long a connection must have been resting before a call that waits as long gets it."""
 MAX_WAITING = 500
 """How many calls may wait at once; one more is told right away that the pool is busy."""
 BEGIN_TIMEOUT = 2.0
@@ -28,27 +33,77 @@ GRACE = 0.5
 """How much longer than the server the client waits, so that the server's own message comes first."""
 MIN_SECONDS = 0.05
 
-# The SELECT takes the snapshot after which SET TRANSACTION READ WRITE is an error; the settings make values
-# look the same whatever the role or the database prefers.
-BEGIN = """BEGIN TRANSACTION READ ONLY; SELECT 1; SET LOCAL statement_timeout = {milliseconds};
-SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL bytea_output = 'hex';
-SET LOCAL extra_float_digits = 1; SET LOCAL standard_conforming_strings = on"""
+# The SELECT takes the snapshot after which SET TRANSACTION READ WRITE is an error.
+BEGIN = "BEGIN TRANSACTION {mode}; SELECT 1; SET LOCAL statement_timeout = {milliseconds}"
+# Only locks outlive a ROLLBACK; after a COMMIT the whole session is reset.
+END = "ROLLBACK; SELECT pg_advisory_unlock_all()"
 
-DANGEROUS_ROLES = ("pg_read_server_files", "pg_write_server_files", "pg_execute_server_program")
-ROLE = """SELECT rolname, rolsuper, ARRAY(
-    SELECT rolname::text FROM pg_roles WHERE rolname = ANY($1::text[]) AND pg_has_role(oid, 'MEMBER') ORDER BY 1
-) AS memberships FROM pg_roles WHERE rolname = current_user"""
+FORMATS = {
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+}
+"""So that values look the same whatever the role or the database prefers."""
+
+Mode = Literal["READ ONLY", "READ WRITE"]
+
+
+@dataclass(eq=False, slots=True)
+class Lent:
+    """A connection in a transaction, lent for as long as its block lives; what it is asked has bounds."""
+
+    connection: Connection
+    target: Target
+    seconds: float
+    """How long a statement may take; the server ends it then."""
+    resting_since: float | None = None
+    """Since when nobody asks it anything, although it may still be asked; then it can be taken back."""
+    is_taken: bool = False
+
+    def rest(self) -> None:
+        """Say that it is only kept for what may be asked next; somebody who needs a connection more may have it."""
+        self.resting_since = anyio.current_time()
+
+    @contextmanager
+    def bounded(self, seconds: float | None = None) -> Generator[None]:
+        """Give the block its time, a statement's unless told otherwise, and explain what the driver raises in it."""
+        if self.is_taken:
+            raise failures.taken(self.target)
+        self.resting_since = None
+        seconds = self.seconds if seconds is None else seconds
+        end = anyio.current_time() + seconds
+        with failures.explained(self.target):
+            try:
+                with anyio.CancelScope(deadline=end + GRACE) as scope:
+                    yield
+            except driver.errors() as error:
+                if failures.is_cancellation(error) and anyio.current_time() > end - MIN_SECONDS:
+                    raise failures.timed_out(seconds) from error
+                raise
+        if scope.cancelled_caught:
+            raise failures.timed_out(seconds)
+
+    async def begin_again(self) -> None:
+        """End the transaction and begin a new one, so that an error in it is behind us."""
+        await self.connection.execute(f"ROLLBACK; {_begin('READ ONLY', self.seconds)}")
 
 
 class Database:
-    """The connections to one PostgreSQL database, lent for reading only. Safe to share between calls."""
+    """The connections to one PostgreSQL database, lent for reading unless somebody asks to write. Safe to share."""
 
     def __init__(self, target: Target, pool: Pool) -> None:
         self.target = target
-        self.cursor_key = secrets.token_bytes(32)
-        """Signs the cursors of paged answers; a new pool does not accept those of an old one."""
+        self.descriptions = Descriptions()
+        """What the server said about statements a moment ago."""
+        self.functions = FunctionCache()
+        """What it said about the functions they name."""
+        self._name = target.database
+        self._attributes = tracing.attributes(target)
         self._pool = pool
         self._free = anyio.Semaphore(target.max_connections)
+        self._lent: list[Lent] = []
         self._role_checked = False
 
     @asynccontextmanager
@@ -60,37 +115,51 @@ class Database:
         connections stay busy for 2 seconds, and for whatever the driver raises inside. Cancelling the block cancels
         the statement on the server.
         """
+        async with self.hold(timeout=timeout) as lent:
+            with lent.bounded():
+                yield lent.connection
+
+    @asynccontextmanager
+    async def write(self, *, timeout: float) -> AsyncGenerator[Connection]:
+        """Lend a connection in a READ WRITE transaction; what the block has not committed is rolled back.
+
+        The block ends after `timeout` seconds, a statement in it at the target's statement timeout. Otherwise it is
+        like `read`.
+        """
+        async with self.hold(timeout=timeout, mode="READ WRITE") as lent:
+            with lent.bounded(timeout):
+                yield lent.connection
+
+    @asynccontextmanager
+    async def hold(self, *, timeout: float | None = None, mode: Mode = "READ ONLY") -> AsyncGenerator[Lent]:
+        """Lend a connection in a transaction for as long as the block lives, over several calls perhaps.
+
+        Only what is done inside `Lent.bounded` is bounded in time. Raises as `read` does.
+        """
         most = self.target.statement_timeout
         seconds = most if timeout is None else max(MIN_SECONDS, min(most, timeout))
         with failures.explained(self.target):
-            connection = await self._acquire(seconds)
-            end = anyio.current_time() + seconds
-            try:
-                with anyio.CancelScope(deadline=end + GRACE) as scope:
-                    yield connection
-            except driver.errors() as error:
-                if failures.is_cancellation(error) and anyio.current_time() > end - MIN_SECONDS:
-                    raise failures.timed_out(seconds) from error
-                raise
-            finally:
-                try:
-                    await self._release(connection)
-                finally:
-                    self._free.release()
-        if scope.cancelled_caught:
-            raise failures.timed_out(seconds)
+            connection = await self._acquire(mode, seconds)
+        lent = Lent(connection, self.target, seconds)
+        self._lent.append(lent)
+        try:
+            yield lent
+        finally:
+            self._lent.remove(lent)
+            if not lent.is_taken:
+                await self._give_back(connection)
 
     def span(self, operation: str) -> AbstractContextManager[None]:
         """Trace one operation on this database, named like `SELECT shop`."""
-        return tracing.span(f"{operation} {self.target.database}".rstrip(), self.target, operation)
+        return tracing.span(f"{operation} {self._name}".rstrip(), self._attributes, operation)
 
-    async def _acquire(self, seconds: float) -> Connection:
-        with tracing.span("postgres acquire", self.target):
+    async def _acquire(self, mode: Mode, seconds: float) -> Connection:
+        with tracing.span("postgres acquire", self._attributes):
             await self._wait_for_a_place()
             try:
                 # After a restart every pooled connection may be stale; the last attempt is certainly a new one.
                 with anyio.fail_after(self.target.connect_timeout):
-                    return await self._begin(seconds, attempts=self.target.max_connections + 1)
+                    return await self._begin(_begin(mode, seconds), attempts=self.target.max_connections + 1)
             except BaseException as error:
                 self._free.release()
                 if isinstance(error, TimeoutError):
@@ -98,19 +167,33 @@ class Database:
                 raise
 
     async def _wait_for_a_place(self) -> None:
+        with suppress(anyio.WouldBlock):
+            self._free.acquire_nowait()
+            return
         if self._free.statistics().tasks_waiting >= MAX_WAITING:
             raise failures.busy(self.target)
-        with anyio.move_on_after(BUSY_TIMEOUT) as scope:
-            await self._free.acquire()
-        if scope.cancelled_caught:
-            raise failures.busy(self.target)
+        for seconds in (REST, BUSY_TIMEOUT - REST):
+            with anyio.move_on_after(seconds):
+                await self._free.acquire()
+                return
+            await self._take_one_back()
+        raise failures.busy(self.target)
 
-    async def _begin(self, seconds: float, attempts: int) -> Connection:
+    async def _take_one_back(self) -> None:
+        """Take the connection that has rested longest, so that a call need not wait for a cursor nobody reads on."""
+        latest = anyio.current_time() - REST
+        resting = [lent for lent in self._lent if lent.resting_since is not None and lent.resting_since <= latest]
+        if resting:
+            lent = min(resting, key=lambda lent: lent.resting_since or 0)
+            lent.is_taken, lent.resting_since = True, None
+            await self._give_back(lent.connection)
+
+    async def _begin(self, begin: str, attempts: int) -> Connection:
         """A connection in its transaction; one that the server has dropped meanwhile is replaced, silently."""
         connection = await self._connect()
         try:
             with anyio.fail_after(BEGIN_TIMEOUT):
-                await connection.execute(BEGIN.format(milliseconds=round(seconds * 1000)))
+                await connection.execute(begin)
                 await self._check_role(connection)
         except BaseException as error:
             await self._drop(connection)
@@ -118,7 +201,7 @@ class Database:
                 raise
         else:
             return connection
-        return await self._begin(seconds, attempts - 1)
+        return await self._begin(begin, attempts - 1)
 
     async def _connect(self) -> Connection:
         try:
@@ -126,12 +209,19 @@ class Database:
         except (*driver.errors(), OSError, ValueError, OverflowError) as error:
             raise failures.unreachable(self.target, error) from error
 
+    async def _give_back(self, connection: Connection) -> None:
+        try:
+            await self._release(connection)
+        finally:
+            self._free.release()
+
     async def _release(self, connection: Connection) -> None:
         """Give a connection back; drop it instead if that takes long, since asyncpg waits for a frozen backend."""
         with anyio.CancelScope(shield=True):
             try:
                 with anyio.fail_after(RELEASE_TIMEOUT):
-                    await connection.execute("ROLLBACK")
+                    is_open = connection.is_in_transaction()
+                    await connection.execute(END if is_open else f"{END};\n{connection.get_reset_query()}")
                     await self._pool.release(connection, timeout=RELEASE_TIMEOUT)
             except (*driver.errors(), TimeoutError) as error:
                 log.debug("dropping a connection to %s: %s", self.target, type(error).__name__)
@@ -148,21 +238,12 @@ class Database:
             return
         self._role_checked = True
         try:
-            role = await connection.fetchrow(ROLE, list(DANGEROUS_ROLES))
+            role = await role_of(connection)
         except BaseException:
             self._role_checked = False
             raise
-        if role is None or not (role["rolsuper"] or role["memberships"]):
-            return
-        what = "is a superuser" if role["rolsuper"] else f"is a member of {', '.join(role['memberships'])}"
-        log.warning(
-            "the role %s of %s %s: a query can read files or run programs on the database server, which no read-only "
-            "transaction prevents; connect as a role that may only read (README of pegboard-postgres, 'A role that "
-            "may only read')",
-            role["rolname"],
-            self.target,
-            what,
-        )
+        if role.danger is not None:
+            log.warning(WARNING, role.name, self.target, role.danger)
 
 
 @asynccontextmanager
@@ -172,6 +253,7 @@ async def _open(target: Target | str) -> AsyncGenerator[Database]:
         target.dsn,
         max_size=target.max_connections,
         timeout=target.connect_timeout,
+        statement_cache_size=target.prepared_statements,
         server_settings=_session(target),
         init=_teach_types,
     )
@@ -185,6 +267,10 @@ async def _open(target: Target | str) -> AsyncGenerator[Database]:
             await anyio.lowlevel.checkpoint()  # lets the loop close the sockets of what was terminated
 
 
+def _begin(mode: Mode, seconds: float) -> str:
+    return BEGIN.format(mode=mode, milliseconds=round(seconds * 1000))
+
+
 def _session(target: Target) -> dict[str, str]:
     milliseconds = round(target.statement_timeout * 1000)
     return {
@@ -193,6 +279,7 @@ def _session(target: Target) -> dict[str, str]:
         "statement_timeout": str(milliseconds),
         "lock_timeout": "2000",
         "idle_in_transaction_session_timeout": str(milliseconds + 60_000),
+        **FORMATS,
     }
 
 

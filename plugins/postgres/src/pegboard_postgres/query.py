@@ -1,144 +1,164 @@
-"""Runs one statement and returns one page of its rows, rendered and shortened by PostgreSQL itself."""
+"""Runs one statement and reads its rows through a portal, rendered and cut to size by PostgreSQL itself."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pegboard import ToolError
-from pegboard_postgres import driver, failures, parameters, values
-from pegboard_postgres.driver import Attribute, Connection, Prepared
-from pegboard_postgres.statement import Statement
+from pegboard import Column, Reading, ToolError
+from pegboard_postgres import driver, failures, parameters, suggestions, values
+from pegboard_postgres.driver import Attribute, Portal, Prepared, Type
+from pegboard_postgres.forms import Layout
+from pegboard_postgres.pool import Database, Lent
+from pegboard_postgres.safety import Statement, check_cost, check_functions
 
-# The bounds apply where the rows are: a value is shortened, and rows beyond the bytes are left out, before they travel.
-# The first row always comes. `found` says whether there is more, `before` is the size of the rows before this one.
-PAGE = """WITH page AS MATERIALIZED (
-SELECT row_to_json(_q)::text AS line FROM ({query}
-) AS _q({columns}) LIMIT {limit} OFFSET {offset}
-), short AS MATERIALIZED (
-SELECT CASE WHEN octet_length(line) <= {cell} THEN line ELSE (
-  SELECT json_object_agg(key, CASE WHEN length(text) <= {cell} THEN value
-    ELSE to_json(left(text, {cell}) || '…(+' || length(text) - {cell} || ' chars)') END)::text
-  FROM json_each(line::json), LATERAL (SELECT value #>> '{{}}' AS text) AS t
-) END AS line FROM page
-)
-SELECT line, found FROM (
-  SELECT line, count(*) OVER () AS found,
-    sum(octet_length(line)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(line) AS before
-  FROM short
-) AS bounded WHERE before <= {bytes}"""
-
-MIN_CELL = 16
-MARK = "…(+"
+MIN_CELL = 50
+"""Characters a value may have at least, so that the mark of a shortened one fits."""
+FIRST_ROWS = 101
+"""Rows that come with the first round trip, at most: a page of the usual size, and whether there is more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one page may take: rows, bytes of rows, characters of a value."""
+class Question:
+    """A statement that has passed the gate, the values of its parameters, and the bounds of the answer.
 
-    rows: int
-    bytes: int
+    `cell` is how many characters a value may have, `allow` names functions that may be called although they are
+    VOLATILE, and `max_cost` is what PostgreSQL may expect the query to cost.
+    """
+
+    statement: Statement
+    params: Sequence[Any]
     cell: int
+    allow: Collection[str] = ()
+    max_cost: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What its description depends on."""
+        return self.statement.text, self.cell
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Some rows of a result, as JSON can carry them, and whether more follow."""
+class Described:
+    """What the server says about a statement, and the SQL that runs it."""
 
-    columns: list[tuple[str, str]]
-    rows: list[list[Any]]
-    has_more: bool
-    cut_by_size: bool
-    has_shortened: bool
-
-
-async def run(connection: Connection, statement: Statement, params: Sequence[Any], bounds: Bounds, offset: int) -> Page:
-    """Return the page that begins after `offset` rows; raises `ToolError` for whatever is wrong with the statement."""
-    described = await _describe(connection, statement)
-    attributes = described.get_attributes()
-    types = described.get_parameters()
-    if not attributes:
-        raise ToolError("the statement returns no columns; only statements that read are run here")
-    arguments = parameters.encode(params, types)
-    text = parameters.with_casts(statement, types)
-    if statement.is_query:
-        lines, found = await _fetch(connection, _paged(text, len(attributes), bounds, offset), arguments)
-        rows = [_row(line, attributes) for line in lines]
-    else:
-        everything = await connection.fetch(text, *arguments)
-        rows = [_plain_row(record, attributes, bounds) for record in everything[offset : offset + bounds.rows + 1]]
-        found = len(rows)
-    return _page([(a.name, a.type.name) for a in attributes], rows, found, bounds)
+    columns: list[Column]
+    types: Sequence[Type]
+    layout: Layout
+    sql: str
 
 
-async def _describe(connection: Connection, statement: Statement) -> Prepared:
+@asynccontextmanager
+async def reading(
+    database: Database, question: Question, *, timeout: float, notice: str | None = None
+) -> AsyncGenerator[Reading]:
+    """The rows of a statement, in a transaction that is open as long as the block.
+
+    Raises `ToolError` for whatever is wrong with the statement.
+    """
+    async with database.hold(timeout=timeout) as lent:
+        with database.span(question.statement.keyword), lent.bounded():
+            described, portal, first = await _open(database, lent, question)
+        waiting = iter(described.layout.rows(first))
+
+        async def read(count: int) -> Sequence[Any]:
+            if rows := [row for _, row in zip(range(count), waiting, strict=False)]:
+                return rows
+            if portal.is_at_end:
+                return []
+            with lent.bounded():
+                records = await portal.fetch(count)
+            lent.rest()
+            return described.layout.rows(records)
+
+        lent.rest()
+        yield Reading(read, described.columns, pins=True, notice=notice)
+
+
+@asynccontextmanager
+async def listing(
+    database: Database, question: Question, *, timeout: float, notice: str | None = None
+) -> AsyncGenerator[Reading]:
+    """The rows of EXPLAIN or SHOW, which cannot stand in a query and are few: read at once, the connection is free."""
+    async with database.hold(timeout=timeout) as lent:
+        with database.span(question.statement.keyword), lent.bounded():
+            prepared = await _prepare(database, lent, question)
+            types = prepared.get_parameters()
+            arguments = parameters.encode(question.params, types)
+            await _check_cost(lent, question, types, arguments)
+            text = parameters.with_casts(question.statement, types)
+            attributes = prepared.get_attributes()
+            rows = [_plain(record, attributes) for record in await lent.connection.fetch(text, *arguments)]
+    waiting = iter(rows)
+
+    async def read(count: int) -> Sequence[Any]:
+        return [row for _, row in zip(range(count), waiting, strict=False)]
+
+    yield Reading(read, _columns(attributes), total=len(rows), notice=notice)
+
+
+async def _open(database: Database, lent: Lent, question: Question) -> tuple[Described, Portal, list[Any]]:
+    """Begin to read; the first rows come along, so that opening fails for whatever is wrong."""
+    known: Described | None = database.descriptions.get(question.key)
+    if known is not None:
+        try:
+            return known, *await _run(lent, question, known)
+        except driver.errors() as error:
+            if not failures.is_stale(error):
+                raise
+        # A table has changed since, perhaps: the server is asked again, and says what is wrong if it still is.
+        database.descriptions.forget(question.key)
+        await lent.begin_again()
+    described = _described(question, await _prepare(database, lent, question))
+    running = await _run(lent, question, described)
+    database.descriptions.put(question.key, described)
+    return described, *running
+
+
+async def _prepare(database: Database, lent: Lent, question: Question) -> Prepared:
+    """Have the server look at the statement as it was written, so that the place of an error is a place in it."""
+    statement = question.statement
     try:
-        # `prepare` takes one statement only, so nothing can follow it; the user's text is sent as it is, so that
-        # the place of an error is a place in it.
-        return await connection.prepare(statement.text)
+        # It takes one statement only, so nothing can follow.
+        prepared = await lent.connection.prepare(statement.text, name="")
     except driver.errors() as error:
         if failures.is_lost(error) or failures.is_cancellation(error):
             raise
-        raise failures.statement_error(error, statement.text) from error
+        guess = await suggestions.near(lent, error, statement.text)
+        raise failures.statement_error(error, statement.text, guess) from error
+    if not prepared.get_attributes():
+        raise ToolError("the statement returns no columns; only statements that read are run here")
+    await check_functions(lent.connection, statement, allow=question.allow, cache=database.functions)
+    return prepared
 
 
-def _paged(text: str, columns: int, bounds: Bounds, offset: int) -> str:
-    return PAGE.format(
-        query=text,
-        columns=", ".join(_key(index) for index in range(columns)),
-        limit=bounds.rows + 1,
-        offset=offset,
-        cell=max(MIN_CELL, min(bounds.cell, bounds.bytes // columns)),
-        bytes=2 * bounds.bytes,
-    )
+def _described(question: Question, prepared: Prepared) -> Described:
+    attributes, types = prepared.get_attributes(), prepared.get_parameters()
+    layout = Layout.of(attribute.type for attribute in attributes)
+    text = parameters.with_casts(question.statement, types)
+    return Described(_columns(attributes), types, layout, layout.sql(text, max(MIN_CELL, question.cell)))
 
 
-async def _fetch(connection: Connection, sql: str, arguments: Sequence[Any]) -> tuple[list[str], int]:
-    """The lines of the page and how many rows there were, at most one more than asked for."""
-    try:
-        records = await connection.fetch(sql, *arguments)
-    except driver.errors() as error:
-        # Only a query can stand in a FROM clause; what was accepted alone and is refused there is something else.
-        if getattr(error, "sqlstate", None) in ("0A000", "42601"):
-            raise ToolError(
-                f"only statements that read are run here, without INTO and without INSERT, UPDATE, DELETE or MERGE "
-                f"in a WITH clause (PostgreSQL says: {error.args[0]})"
-            ) from error
-        raise
-    return [record[0] for record in records], records[0][1] if records else 0
+async def _run(lent: Lent, question: Question, described: Described) -> tuple[Portal, list[Any]]:
+    arguments = parameters.encode(question.params, described.types)
+    await _check_cost(lent, question, described.types, arguments)
+    portal = await Portal.prepare(lent.connection, described.sql, arguments)
+    return portal, await portal.fetch(FIRST_ROWS)
 
 
-def _key(index: int) -> str:
-    return f"c{index}"
+async def _check_cost(lent: Lent, question: Question, types: Sequence[Type], arguments: Sequence[Any]) -> None:
+    query = question.statement.query
+    if question.max_cost is not None and query is not None:
+        await check_cost(lent.connection, parameters.with_casts(query, types), arguments, question.max_cost)
 
 
-def _row(line: str, attributes: Sequence[Attribute]) -> list[Any]:
-    cells = values.parse(line)
-    return [_cell(cells[_key(index)], attribute) for index, attribute in enumerate(attributes)]
+def _columns(attributes: Sequence[Attribute]) -> list[Column]:
+    return [Column(attribute.name, attribute.type.name) for attribute in attributes]
 
 
-def _cell(value: Any, attribute: Attribute) -> Any:
-    return values.exact(value) if attribute.type.name in ("numeric", "numeric[]") else values.plain(value)
-
-
-def _plain_row(record: Sequence[Any], attributes: Sequence[Attribute], bounds: Bounds) -> list[Any]:
+def _plain(record: Sequence[Any], attributes: Sequence[Attribute]) -> list[Any]:
     """A row of EXPLAIN or SHOW, which is text already; a plan in JSON becomes a value."""
-    row: list[Any] = []
-    for text, attribute in zip(record, attributes, strict=True):
-        if attribute.type.name == "json" and len(text) <= bounds.bytes:
-            row.append(values.plain(values.parse(text)))
-        else:
-            row.append(text and values.shorten(str(text), bounds.bytes))
-    return row
-
-
-def _page(columns: list[tuple[str, str]], rows: list[list[Any]], found: int, bounds: Bounds) -> Page:
-    kept: list[list[Any]] = []
-    total = 0
-    for row in rows[: bounds.rows]:
-        total += values.size(row)
-        if kept and total > bounds.bytes:
-            break
-        kept.append(row)
-    cut_by_size = len(kept) < min(found, bounds.rows)
-    has_shortened = any(isinstance(cell, str) and MARK in cell for row in kept for cell in row)
-    return Page(columns, kept, len(kept) < found, cut_by_size, has_shortened)
+    return [
+        values.document(text) if attribute.type.name == "json" else text
+        for text, attribute in zip(record, attributes, strict=True)
+    ]

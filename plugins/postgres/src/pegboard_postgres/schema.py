@@ -1,34 +1,24 @@
 """The schema in pieces: a list of tables, and everything about one of them, from PostgreSQL's catalogs."""
 
 import re
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from pegboard import ToolError
-from pegboard_postgres import catalog
+from pegboard import Column as Heading
+from pegboard import Reading, ToolError
+from pegboard_postgres import catalog, names
 from pegboard_postgres.driver import Connection
+from pegboard_postgres.pool import Database
 from pegboard_postgres.values import shorten
 
 KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
+HEADINGS = [Heading(name) for name in ("schema", "name", "kind", "rows", "size_bytes", "comment")]
 MAX_COMMENT = 500
 MAX_LISTED = 100
 """How many indexes, foreign keys or enum values are listed of one table or type."""
-PART = r'(?:"(?:[^"]|"")+"|[^".]+)'
-NAME = re.compile(rf"{PART}(?:\.{PART})*")
-
-
-class Table(TypedDict):
-    """One line of the list."""
-
-    schema: str
-    name: str
-    kind: str
-    rows: int | None
-    size_bytes: int | None
-    comment: str | None
 
 
 class Column(TypedDict):
@@ -52,9 +42,15 @@ class ForeignKey(TypedDict):
     referenced_columns: list[str]
 
 
-class TableDetails(Table):
+class TableDetails(TypedDict):
     """Everything about one table."""
 
+    schema: str
+    name: str
+    kind: str
+    rows: int | None
+    size_bytes: int | None
+    comment: str | None
     columns: list[Column]
     primary_key: list[str]
     unique: list[list[str]]
@@ -62,28 +58,45 @@ class TableDetails(Table):
     referenced_by: list[ForeignKey]
     checks: list[str]
     indexes: list[str]
+    sample: NotRequired[list[dict[str, Any]]]
 
 
+@asynccontextmanager
 async def tables(
-    connection: Connection, schema: str | None, pattern: str | None, limit: int, offset: int
-) -> list[Table]:
-    """At most `limit` tables that the role may read, by schema and name."""
+    database: Database, schema: str | None, pattern: str | None, *, timeout: float
+) -> AsyncGenerator[Reading]:
+    """The tables that the role may read, by schema and name; nothing is held between two reads."""
+    last: tuple[str, str] = ("", "")
     like = None if pattern is None else _like(pattern)
-    found = [_table(record) for record in await connection.fetch(catalog.TABLES, schema, like, limit, offset)]
-    if not found and schema is not None:
-        await _check_schema(connection, schema)
-    return found
+
+    async def read(count: int) -> Sequence[Any]:
+        nonlocal last
+        async with database.read(timeout=timeout) as connection:
+            found = [_line(record) for record in await connection.fetch(catalog.TABLES, schema, like, *last, count)]
+            if not found and last == ("", "") and schema is not None:
+                await _check_schema(connection, schema)
+        if found:
+            last = found[-1][0], found[-1][1]
+        return found
+
+    yield Reading(read, HEADINGS)
 
 
-async def table(connection: Connection, name: str) -> TableDetails:
-    """Everything about the table of this name; raises `ToolError` with the nearest names if there is none."""
-    oid = await _find(connection, name)
-    summary = _table(await connection.fetchrow(catalog.TABLE, oid))
+async def table(connection: Connection, oid: int) -> TableDetails:
+    """Everything about one table but its rows."""
+    summary = zip(HEADINGS, _line(await connection.fetchrow(catalog.TABLE, oid)), strict=True)
     constraints = await connection.fetch(catalog.CONSTRAINTS, oid)
     keys = {kind: [c["columns"] for c in constraints if c["kind"] == kind] for kind in "pu"}
+    columns = [_column(record) for record in await connection.fetch(catalog.COLUMNS, oid)]
+    details: dict[str, Any] = {heading.name: value for heading, value in summary}
     return {
-        **summary,
-        "columns": [_column(record) for record in await connection.fetch(catalog.COLUMNS, oid)],
+        "schema": details["schema"],
+        "name": details["name"],
+        "kind": details["kind"],
+        "rows": details["rows"],
+        "size_bytes": details["size_bytes"],
+        "comment": details["comment"],
+        "columns": columns,
         "primary_key": keys["p"][0] if keys["p"] else [],
         "unique": keys["u"],
         "foreign_keys": _foreign_keys(constraints, "table_oid", oid),
@@ -93,16 +106,16 @@ async def table(connection: Connection, name: str) -> TableDetails:
     }
 
 
-def _table(record: Any) -> Table:
+def _line(record: Any) -> list[Any]:
     comment: str | None = record["comment"]
-    return {
-        "schema": record["schema"],
-        "name": record["name"],
-        "kind": KINDS[record["kind"]],
-        "rows": record["rows"],
-        "size_bytes": record["size_bytes"],
-        "comment": None if comment is None else shorten(comment, MAX_COMMENT),
-    }
+    return [
+        record["schema"],
+        record["name"],
+        KINDS[record["kind"]],
+        record["rows"],
+        record["size_bytes"],
+        None if comment is None else shorten(comment, MAX_COMMENT),
+    ]
 
 
 def _column(record: Any) -> Column:
@@ -132,44 +145,8 @@ def _like(pattern: str) -> str:
 
 
 async def _check_schema(connection: Connection, schema: str) -> None:
-    names = [record["name"] for record in await connection.fetch(catalog.SCHEMAS)]
-    if schema not in names:
-        raise ToolError(f"no schema named {schema!r}; there are {', '.join(names[:MAX_LISTED])}")
-
-
-async def _find(connection: Connection, name: str) -> int:
-    schema, table = _split(name)
-    found = await connection.fetch(catalog.FIND, name, _spellings(table), schema and _spellings(schema))
-    # As PostgreSQL would: the search path counts for a bare name, and quotes or capitals are exact.
-    best = [record for record in found if record["rank"] == found[0]["rank"]]
-    if not best:
-        raise await _unknown(connection, name)
-    if len(best) > 1:
-        raise ToolError(f"{name!r} could be {' or '.join(record['label'] for record in best)}; write the one you mean")
-    return best[0]["oid"]
-
-
-def _split(name: str) -> tuple[str | None, str]:
-    """Schema and table as written, quotes kept; a name that is no SQL name is a table's as it stands."""
-    if not NAME.fullmatch(name):
-        return None, name
-    *_, schema, table = (None, *re.findall(PART, name))
-    return schema, table or name
-
-
-def _spellings(part: str) -> list[str]:
-    """What a written name can stand for, the likeliest first."""
-    if part.startswith('"') and part.endswith('"') and len(part) > 1:
-        return [part[1:-1].replace('""', '"')]
-    return list(dict.fromkeys([part.lower(), part]))
-
-
-async def _unknown(connection: Connection, name: str) -> ToolError:
-    _, table = _split(name)
-    (*_, written) = _spellings(table)
-    labels: dict[str, list[str]] = {}
-    for record in await connection.fetch(catalog.NAMES, written):
-        labels.setdefault(record["name"].lower(), []).append(record["label"])
-    near = [label for match in get_close_matches(written.lower(), labels) for label in labels[match]]
-    guess = f"did you mean {' or '.join(near[:3])}?" if near else "postgres_list_tables lists what there is"
-    return ToolError(f"no table named {name!r}; {guess}")
+    there = [record["name"] for record in await connection.fetch(catalog.SCHEMAS)]
+    if schema not in there:
+        near = names.near_labels(schema, [(name, name) for name in there])
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise ToolError(f"no schema named {schema!r}{guess}; there are {', '.join(there[:MAX_LISTED])}")

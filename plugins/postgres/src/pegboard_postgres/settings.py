@@ -32,14 +32,26 @@ class Settings(PluginSettings):
         default=15.0, gt=0, le=3600, description="Seconds a query may run; a call's own deadline may end it earlier."
     )
     max_rows: int = Field(default=1000, ge=1, le=100_000, description="Rows in one answer, whatever `limit` asks for.")
-    max_bytes: int = Field(
-        default=256 * 1024, ge=4096, le=64 * 1024 * 1024, description="Bytes of rows in one answer; a cursor goes on."
+    max_cost: float | None = Field(
+        default=None, gt=0, description="Refuse a query whose plan PostgreSQL estimates to cost more; see EXPLAIN."
     )
-    max_cell: int = Field(
-        default=2000, ge=50, le=1_000_000, description="Characters of one value; longer ones are shortened."
+    allow_functions: tuple[str, ...] = Field(
+        default=(), description="Functions, as `schema.name`, a query may call although they are VOLATILE."
+    )
+    prepared_statements: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="Statements each connection keeps prepared; 0 behind a pooler that shares connections.",
     )
 
     @property
     def target(self) -> Target:
         """The key of the pool these settings describe."""
-        return Target(self.dsn.get_secret_value(), self.max_connections, self.connect_timeout, self.statement_timeout)
+        return Target(
+            self.dsn.get_secret_value(),
+            self.max_connections,
+            self.connect_timeout,
+            self.statement_timeout,
+            self.prepared_statements,
+        )

@@ -19,6 +19,7 @@ class Target:
     max_connections: int = 5
     connect_timeout: float = 5.0
     statement_timeout: float = 15.0
+    prepared_statements: int = 100
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):

@@ -1,0 +1,131 @@
+"""`python -m bench.databases_postgres`: `postgres_query` beside the same query by asyncpg alone, in one run.
+
+All end in JSON and take turns, so that a busy machine hurts them alike. asyncpg is measured as most people call it, a
+statement on a pool, which is two round trips, and inside the READ ONLY transaction that reading safely takes, which is
+four. The plugin takes three. What the hub adds is measured by `make bench`; this is what the plugin adds.
+"""
+
+import argparse
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, cast
+
+import anyio
+from pydantic_core import to_json
+from tests.conftest import UNSAFE, open_folder
+
+from pegboard.pools import Pools
+from pegboard_postgres import POSTGRES, Target
+from pegboard_postgres.embedded import Embedded, connected, embedded
+from pegboard_postgres.query import Question, reading
+from pegboard_postgres.safety import check
+
+ROWS = (1, 100, 10_000)
+LARGEST_BATCH = 5_000
+CELL = 2_000
+WARM_UP = 5
+TABLE = """CREATE TABLE orders AS SELECT n::int AS id, n::int8 * 7 AS customer, 'order number ' || n AS title,
+n % 2 = 0 AS paid, n / 3.0::float8 AS weight, (n / 100.0)::numeric(12, 2) AS price,
+'2024-01-01'::timestamptz + n * interval '1 minute' AS placed FROM generate_series(1, 20000) AS n;
+ALTER TABLE orders ADD PRIMARY KEY (id); ANALYZE orders; GRANT SELECT ON orders TO PUBLIC"""
+SQL = "SELECT * FROM orders WHERE id <= {}"
+
+Ask = Callable[[], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The median seconds of a query with so many rows: by the plugin, and by asyncpg without and with a transaction."""
+
+    rows: int
+    plugin: float
+    asyncpg: float
+    read_only: float
+
+    def __str__(self) -> str:
+        times = [f"{seconds * 1e3:10.2f} ms" for seconds in (self.plugin, self.asyncpg, self.read_only)]
+        ratios = [f"{self.plugin / seconds:8.2f}x" for seconds in (self.asyncpg, self.read_only)]
+        return f"{self.rows:8} {times[0]}{times[1]}{ratios[0]}{times[2]}{ratios[1]}"
+
+
+def main() -> None:
+    options = parser().parse_args()
+    print(f"{'rows':>8} {'the plugin':>13}{'asyncpg':>13}{'ratio':>9}{'in READ ONLY':>13}{'ratio':>9}")
+    anyio.run(table, options.rounds)
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.databases_postgres", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200, help="queries of each, of which the median counts")
+    return parser
+
+
+async def table(rounds: int) -> None:
+    async with server() as postgres, Pools() as pools, asyncpg_pool(postgres.dsn) as pool:
+        database = await pools.get(POSTGRES, Target(postgres.dsn))
+        for rows in ROWS:
+            asks = plugin(database, SQL.format(rows)), plain(pool, SQL.format(rows)), read_only(pool, SQL.format(rows))
+            print(Timing(rows, *await turns(asks, rounds if rows < LARGEST_BATCH else max(10, rounds // 10))))
+
+
+@asynccontextmanager
+async def server() -> AsyncGenerator[Embedded]:
+    with open_folder() as folder:
+        async with embedded(folder, options=UNSAFE) as postgres:
+            async with connected(postgres.admin_dsn) as admin:
+                await admin.execute(TABLE)
+            yield postgres
+
+
+@asynccontextmanager
+async def asyncpg_pool(dsn: str) -> AsyncGenerator[Any]:
+    import asyncpg  # pyright: ignore[reportMissingTypeStubs] # it brings no types
+
+    create = cast(Any, asyncpg).create_pool
+    async with create(dsn, min_size=1, max_size=1) as pool:
+        yield pool
+
+
+def plugin(database: Any, sql: str) -> Ask:
+    async def ask() -> bytes:
+        answer: list[Any] = []
+        async with reading(database, Question(check(sql), [], CELL), timeout=60) as rows:
+            while batch := await rows.read(LARGEST_BATCH):
+                answer += batch
+        return to_json(answer)
+
+    return ask
+
+
+def plain(pool: Any, sql: str) -> Ask:
+    async def ask() -> bytes:
+        return to_json([dict(record) for record in await pool.fetch(sql)])
+
+    return ask
+
+
+def read_only(pool: Any, sql: str) -> Ask:
+    async def ask() -> bytes:
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            return to_json([dict(record) for record in await connection.fetch(sql)])
+
+    return ask
+
+
+async def turns(asks: Sequence[Ask], rounds: int) -> list[float]:
+    """The median seconds of each, after some to warm up."""
+    seconds: list[list[float]] = [[] for _ in asks]
+    for number in range(rounds + WARM_UP):
+        for ask, spent in zip(asks, seconds, strict=True):
+            began = time.perf_counter()
+            await ask()
+            if number >= WARM_UP:
+                spent.append(time.perf_counter() - began)
+    return [median(spent) for spent in seconds]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Security: what is written down about calls, and what must never be."""
