@@ -28,6 +28,18 @@ ONLY_READS = "only statements that read are run here"
 OPTIONS = frozenset({"ANALYZE", "ANALYSE", "VERBOSE"})
 OFF: tuple[Node, ...] = ({"String": {"sval": "false"}}, {"String": {"sval": "off"}}, {"Integer": {}})
 """What an option of EXPLAIN can be set to that means no."""
+SECRETS = {
+    **dict.fromkeys(("pg_authid", "pg_shadow"), "holds the passwords of roles; pg_roles has all the rest"),
+    **dict.fromkeys(
+        ("pg_user_mapping", "pg_user_mappings", "user_mapping_options"),
+        "holds the passwords of foreign servers; information_schema.user_mappings has all the rest",
+    ),
+    **dict.fromkeys(
+        ("pg_hba_file_rules", "pg_ident_file_mappings", "pg_file_settings"),
+        "reads files of the database server; pg_settings has what is in force",
+    ),
+}
+"""Tables and views that tell what nobody should be told, and where the harmless part of it is."""
 PARAMETER = re.compile(r"\$[0-9]+")
 
 CACHED = 256
@@ -112,6 +124,14 @@ def _check_reads(text: str, tree: Node) -> None:
             raise ToolError(f"{KEYWORDS[kind]} in a WITH clause changes rows ({where}), and {ONLY_READS}")
 
 
+def _check_tables(text: str, tree: Node) -> None:
+    """Refuse what only a superuser may read, and nobody who looks for data wants."""
+    for _, node in nodes(tree):
+        secret = SECRETS.get(node.get("relname", "")) if "relpersistence" in node else None
+        if secret and node.get("schemaname", "pg_catalog") in ("pg_catalog", "information_schema"):
+            raise ToolError(f"{node['relname']} ({_place_of(text, node)}) {secret}")
+
+
 def _place_of(text: str, table: Node) -> str:
     return placed_byte(text, table["location"]).removeprefix(", ")
 
@@ -139,6 +159,7 @@ def _first_word(sql: str) -> str:
 
 
 def _statement(text: str, keyword: str, node: Node) -> Statement:
+    _check_tables(text, node)
     found = names(node)
     return Statement(text, keyword, tuple(_parameters(text, node)), tuple(found), tuple(found.values()))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pegboard_postgres.safety.statement import Name
-from pegboard_postgres.safety.tree import Node, nodes
+from pegboard_postgres.safety.tree import Node, nodes, parse_tree
 
 BETWEEN = (">=", "<=", "<", ">")
 
@@ -27,6 +27,18 @@ def _function(node: Node) -> Iterator[Name]:
     yield Name("function", schema, name, count if certain else None)
     if count == 1:
         yield Name("type", schema, name, None)  # int4(x) is a cast
+    if name.startswith("pg_input_") and count > 1:
+        yield from _type_in_text(node["args"][1])
+
+
+def _type_in_text(node: Node) -> Iterator[Name]:
+    """The type that `pg_input_is_valid('x', 'int4range')` makes a value of; where nobody can tell, any may be meant."""
+    text = node.get("A_Const", {}).get("sval", {}).get("sval")
+    if text is None:
+        yield Name("function", "pg_catalog", "array_in", None)
+    else:
+        for statement in parse_tree(f"SELECT NULL::{text}"):
+            yield from names(statement)
 
 
 def _expression(node: Node) -> Iterator[Name]:
