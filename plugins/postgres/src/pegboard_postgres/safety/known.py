@@ -19,13 +19,14 @@ pg_stat_get_xact_blocks_hit pg_stat_get_xact_function_calls pg_stat_get_xact_fun
 pg_stat_get_xact_function_self_time pg_stat_get_backend_io pg_stat_get_backend_wal pg_get_shmem_allocations
 pg_get_backend_memory_contexts pg_stat_statements pg_stat_statements_info
 pgstattuple pgstattuple_approx pgstatindex pgstatginindex pgstathashindex pg_relpages pg_freespace pgrowlocks
-normal_rand pgp_sym_encrypt pgp_sym_encrypt_bytea pgp_pub_encrypt pgp_pub_encrypt_bytea
+pg_sleep pg_sleep_for pg_sleep_until normal_rand pgp_sym_encrypt pgp_sym_encrypt_bytea pgp_pub_encrypt pgp_pub_encrypt_bytea
 ssl_is_used ssl_version ssl_cipher
 """
 
 HARMLESS = frozenset(_HARMLESS.split())
 """VOLATILE, since their answer differs from call to call, but they change nothing. Believed only of functions that
-come with PostgreSQL or with an extension; anybody can give these names to functions of their own."""
+come with PostgreSQL or with an extension; anybody can give these names to functions of their own. Waiting is bounded by
+the statement timeout like any other work."""
 
 IN_CHANGES = frozenset({"nextval"})
 """Refused in a statement that reads, and a part of many that change rows."""
@@ -39,7 +40,6 @@ LOCKS = "takes or gives back a lock that others may wait for"
 SESSIONS = "acts on other sessions"
 SERVER = "acts on the server itself"
 SETTINGS = "changes a setting"
-WAITS = "only waits, and keeps a connection from others"
 
 REASONS = {
     "query_to_xml": RUNS_SQL,
@@ -73,7 +73,6 @@ REASONS = {
     "pg_cancel_backend": SESSIONS,
     "pg_log_backend_": SESSIONS,
     "pg_notify": "sends a message to other sessions",
-    "pg_sleep": WAITS,
     "set_config": SETTINGS,
     "setseed": SETTINGS,
     "set_limit": SETTINGS,
@@ -98,8 +97,8 @@ REASONS = {
     "pg_stat_reset": "deletes statistics",
     "binary_upgrade_": SERVER,
 }
-"""Why a function is not run, by its name with a bracket behind it or how that begins. What is here is refused however it is marked, if it
-comes with PostgreSQL or an extension: some of it is STABLE and still reaches beyond the data."""
+"""Why a function is not run, by its name with a bracket behind it, or how that begins. What is here is refused however
+it is marked, if it comes with PostgreSQL or an extension: some of it is STABLE and still reaches beyond the data."""
 
 
 def reason(name: str) -> str | None:
