@@ -1,6 +1,6 @@
 """What a parse tree names that can make PostgreSQL run a function: functions, operators, types and attributes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pegboard_postgres.safety.statement import Name
@@ -9,10 +9,10 @@ from pegboard_postgres.safety.tree import Node, nodes, parse_tree
 BETWEEN = (">=", "<=", "<", ">")
 
 
-def names(tree: Node) -> dict[Name, int]:
-    """The names in the tree, each with the byte of the text where it is first, or 0."""
+def names(tree: Iterable[tuple[str, Node]]) -> dict[Name, int]:
+    """The names in the nodes of a tree, each with the byte of the text where it is first, or 0."""
     found: dict[Name, int] = {}
-    for kind, node in nodes(tree):
+    for kind, node in tree:
         for name in NAMING[kind](node) if kind in NAMING else ():
             place = max(0, node.get("location", 0))
             found[name] = min(place, found.get(name, place))
@@ -38,7 +38,7 @@ def _type_in_text(node: Node) -> Iterator[Name]:
         yield Name("function", "pg_catalog", "array_in", None)
     else:
         for statement in parse_tree(f"SELECT NULL::{text}"):
-            yield from names(statement)
+            yield from names(nodes(statement))
 
 
 def _expression(node: Node) -> Iterator[Name]:
