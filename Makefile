@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 TESTS ?= tests
 
-.PHONY: help demo test lint types docs docs-check bench bench-budget bench-search build lock format clean
+.PHONY: help demo test lint types docs docs-check bench bench-databases bench-budget bench-search build lock format clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(VENV)/ready ## Serve the hub with a real PostgreSQL full of sample data
+demo: $(VENV)/ready ## Serve the hub with real databases full of sample data
 	@exec $(BIN)/pegboard demo
 
 test: $(VENV)/ready ## Run all tests, real databases and clients included
@@ -36,6 +36,11 @@ docs-check: docs ## Fail when a generated page is stale
 
 bench: $(VENV)/ready ## Measure against the bare SDK server and FastMCP
 	$(BIN)/python -m bench
+
+bench-databases: $(VENV)/ready ## Measure the database plugins against their drivers
+	$(BIN)/python -m bench.databases_postgres
+	$(BIN)/python -m bench.databases_qdrant
+	$(BIN)/python -m bench.databases_neo4j
 
 bench-budget: $(VENV)/ready ## Measure what hidden tools cost, at 60 to 4 000 tools
 	$(BIN)/python -m bench.budget

@@ -10,8 +10,13 @@ from statistics import median
 from bench.processes import free_port, running
 
 SETTLE = 1.0
-ENVIRONMENT = {"PEGBOARD_LOG_LEVEL": "warning", "PEGBOARD_POSTGRES_DSN": "postgresql://127.0.0.1:9/none"}
-"""One plugin, Postgres, whose database nobody has started: a pool is opened by the first call, so it costs nothing."""
+ENVIRONMENT = {
+    "PEGBOARD_LOG_LEVEL": "warning",
+    "PEGBOARD_POSTGRES_DSN": "postgresql://127.0.0.1:9/none",
+    "PEGBOARD_QDRANT_URL": "http://127.0.0.1:9",
+    "PEGBOARD_NEO4J_URL": "bolt://127.0.0.1:9",
+}
+"""All three databases, which nobody has started: a pool is opened by the first call, so it costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """The example of a third-party plugin that shares a published pool."""
 
-import asyncpg
 from tests.conftest import Database
 
 import pegboard_postgres
 import pegboard_restock
 from pegboard.testing import client_of, hub_of
+from pegboard_postgres.embedded import connected
 
 SHOP = """CREATE SCHEMA shop;
 CREATE TABLE shop.suppliers (id int PRIMARY KEY, name text);
@@ -15,9 +15,8 @@ INSERT INTO shop.products VALUES ('kettle', 3, 1, false), ('lamp', 50, 1, false)
 
 
 async def test_two_plugins_share_one_pool(postgres: Database) -> None:
-    connection = await asyncpg.connect(postgres.dsn)
-    await connection.execute(SHOP)
-    await connection.close()
+    async with connected(postgres.dsn) as connection:
+        await connection.execute(SHOP)
     settings = {"plugins": {name: {"dsn": postgres.dsn} for name in ("postgres", "restock")}}
 
     async with hub_of(pegboard_postgres, pegboard_restock, settings=settings) as hub, client_of(hub) as client:

@@ -88,7 +88,7 @@ async def test_a_short_answer_is_complete_and_its_source_is_left(era: Era) -> No
 
     async with connect(asking(backend.source), era=era) as client:
         answer = await asked(client)
-        assert backend.open == 0
+        await until(lambda: backend.open == 0)
 
     assert answer == {
         "columns": [{"name": "id", "type": "int8"}, {"name": "name", "type": "text"}],

@@ -37,7 +37,7 @@ class Reader:
     """Bytes of the rows that wait."""
     total_read: int = 0
     ended: bool = False
-    """Whether the source is closed; rows may still wait."""
+    """Whether the source has no more rows; some may still wait, and the source may still be closing."""
     error: Exception | None = None
     """Why there are no more rows although there should be."""
     _wanted: int = 0
@@ -124,6 +124,9 @@ class Reader:
             self._arrived.set()
             while self._has_enough:
                 await self._wait(reading)
+        # Whoever waits need not wait for the source to close as well: a rollback takes as long as a query.
+        self.ended = True
+        self._arrived.set()
 
     async def _wait(self, reading: Reading) -> None:
         """Wait until somebody wants more; not for ever."""

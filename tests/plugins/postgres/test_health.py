@@ -146,6 +146,9 @@ async def test_sessions_a_role_may_not_see_are_counted(reader_of: MakeReader, po
     assert SECRET not in found
 
 
+WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid = ANY($1)"
+
+
 async def test_who_waits_for_whom_is_told_by_the_head_of_the_queue(
     admin: Reader, postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,14 +159,16 @@ async def test_who_waits_for_whom_is_told_by_the_head_of_the_queue(
         async with connected(postgres.dsn) as second, connected(postgres.dsn) as third:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(second.execute, f"UPDATE account SET id = 2 WHERE id = 1 AND '{SECRET}' <> ''")
-                tasks.start_soon(third.execute, "BEGIN; LOCK TABLE account")
+                # In one statement, since whichever of the two gets the lock first must let go of it again.
+                tasks.start_soon(third.execute, "BEGIN; LOCK TABLE account; ROLLBACK")
+                waiting = [second.get_server_pid(), third.get_server_pid()]
                 with fail_after(5):
-                    while await head.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") != 2:
+                    while await head.fetchval(WAITING, waiting) != 2:
                         await anyio.sleep(0.01)
                 found = await findings(admin, "locks")
                 monkeypatch.setattr(sessions, "WAIT_SECONDS", 0)
                 critical = await findings(admin, "locks")
-                pids = [await head.fetchval("SELECT pg_backend_pid()"), second.get_server_pid(), third.get_server_pid()]
+                pids = [head.get_server_pid(), *waiting]
                 await head.execute("ROLLBACK")
 
     assert found.startswith(f"warning: session {pids[0]} ({postgres.name}, idle in transaction: ")

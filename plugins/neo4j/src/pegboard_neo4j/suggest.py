@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 MOST = 3
+CLOSE = 0.7
 SHOWN = 8
 SHORT = 2
 
@@ -12,7 +13,7 @@ def like(name: str, known: Iterable[str]) -> list[str]:
     """The likeliest names, whatever their case; the best first."""
     by_folded = {other.casefold(): other for other in known}
     folded = name.casefold()
-    close = get_close_matches(folded, by_folded, MOST, 0.6)
+    close = get_close_matches(folded, by_folded, MOST, CLOSE)
     within = [other for other in by_folded if folded in other or other in folded] if len(folded) > SHORT else []
     return [by_folded[other] for other in dict.fromkeys([*close, *sorted(within, key=len)])][:MOST]
 

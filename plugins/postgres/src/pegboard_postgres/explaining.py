@@ -91,7 +91,8 @@ async def explain(
     async with database.read(timeout=call.remaining - MARGIN) as connection:
         with database.span("EXPLAIN"):
             # First the functions: PostgreSQL runs some of them while it only parses.
-            await check_functions(connection, statement, allow=call.settings.allow_functions, cache=database.functions)
+            allow = call.settings.allow_functions
+            await check_functions(connection, statement, allow=allow, cache=database.functions, planned=True)
             types = await _described(connection, statement.text)
             arguments = parameters.encode(params or [], types)
             query = parameters.with_casts(statement, types)

@@ -118,6 +118,8 @@ async def _open(database: Database, lent: Lent, question: Question) -> tuple[Des
 async def _prepare(database: Database, lent: Lent, question: Question) -> Prepared:
     """Have the server look at the statement as it was written, so that the place of an error is a place in it."""
     statement = question.statement
+    # First the functions: PostgreSQL runs some of them while it only parses.
+    await check_functions(lent.connection, statement, allow=question.allow, cache=database.functions)
     try:
         # It takes one statement only, so nothing can follow.
         prepared = await lent.connection.prepare(statement.text, name="")
@@ -128,7 +130,6 @@ async def _prepare(database: Database, lent: Lent, question: Question) -> Prepar
         raise failures.statement_error(error, statement.text, guess) from error
     if not prepared.get_attributes():
         raise ToolError("the statement returns no columns; only statements that read are run here")
-    await check_functions(lent.connection, statement, allow=question.allow, cache=database.functions)
     return prepared
 
 

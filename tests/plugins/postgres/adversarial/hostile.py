@@ -213,8 +213,6 @@ HOSTILE: dict[str, list[tuple[str, str]]] = {
         ("SELECT pg_cancel_backend(pid) FROM pg_stat_activity", READS_DATA),
         ("SELECT * FROM account WHERE pg_terminate_backend(id)", READS_DATA),
         ("SELECT pg_notify('channel', 'x')", READS_DATA),
-        ("SELECT pg_sleep(60)", READS_DATA),
-        ("SELECT pg_sleep_for('1 minute'), pg_sleep_until('tomorrow')", READS_DATA),
         ("SELECT pg_reload_conf()", READS_DATA),
         ("SELECT pg_rotate_logfile()", READS_DATA),
         ("SELECT pg_promote()", READS_DATA),

@@ -51,7 +51,7 @@ LOOKUP = """WITH RECURSIVE named AS (
   SELECT p.oid, p.pronamespace, p.proname, p.provolatile = 'v' AS volatile, EXISTS (
     SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e') AS extended
   FROM pg_proc AS p WHERE p.oid = ANY(ARRAY(SELECT oid FROM supported))
-  AND (p.provolatile = 'v' OR p.proname ^@ ANY($5::text[]))
+  AND (p.provolatile = 'v' OR p.proname || '(' ^@ ANY($5::text[]))
 )
 SELECT s.place, n.nspname, p.proname, p.volatile, p.extended OR n.nspname = 'pg_catalog'
 FROM suspect AS p JOIN supported AS s ON s.oid = p.oid JOIN pg_namespace AS n ON n.oid = p.pronamespace
@@ -60,6 +60,8 @@ ORDER BY s.place, n.nspname, p.proname"""
 REMEMBERED = 5.0
 """Seconds for which an answer holds; so long does a function that somebody replaces go unnoticed."""
 MOST_REMEMBERED = 512
+MAX_REMEMBERED_TEXT = 10_000
+"""Characters of a statement that is remembered."""
 
 
 class Suspect(NamedTuple):
@@ -91,7 +93,9 @@ class FunctionCache:
         return suspects if time.monotonic() < until else None
 
     def put(self, statement: Statement, suspects: Sequence[Suspect]) -> None:
-        """Remember it for a while, in place of what is oldest."""
+        """Remember it for a while, in place of what is oldest; a long text is not kept."""
+        if len(statement.text) > MAX_REMEMBERED_TEXT:
+            return
         self._known[statement.text] = (time.monotonic() + self._seconds, suspects)
         self._known.move_to_end(statement.text)
         if len(self._known) > self._most:
@@ -99,14 +103,20 @@ class FunctionCache:
 
 
 async def check_functions(
-    connection: Connection, statement: Statement, *, allow: Collection[str] = (), cache: FunctionCache | None = None
+    connection: Connection,
+    statement: Statement,
+    *,
+    allow: Collection[str] = (),
+    cache: FunctionCache | None = None,
+    planned: bool = False,
 ) -> None:
     """Refuse a statement that names a function which may change something; raises `ToolError`.
 
     That is what PostgreSQL calls VOLATILE, except for some that are known to be harmless, and some that reach beyond
     the data though they are STABLE. Operators, casts, domains and aggregates count for the functions behind them.
     In a statement that changes rows, VOLATILE functions of the database's own are not refused. `allow` names
-    functions that pass anyway, as `schema.name`. `cache` saves the question for a few seconds.
+    functions that pass anyway, as `schema.name`. `cache` saves the question for a few seconds. `planned` says that a
+    change is not run, only planned, as EXPLAIN does.
     """
     suspects = cache.get(statement) if cache is not None else None
     if suspects is None:
@@ -114,7 +124,7 @@ async def check_functions(
         if cache is not None:
             cache.put(statement, suspects)
     for suspect in suspects:
-        if suspect.label not in allow and _is_refused(suspect, statement):
+        if suspect.label not in allow and _is_refused(suspect, statement, planned or statement.is_explain):
             raise ToolError(_refusal(suspect, statement))
 
 
@@ -125,9 +135,10 @@ async def _look_up(connection: Connection, names: Sequence[Name]) -> list[Suspec
     return [Suspect(*record) for record in await connection.fetch(LOOKUP, *map(list, columns), list(REASONS))]
 
 
-def _is_refused(suspect: Suspect, statement: Statement) -> bool:
+def _is_refused(suspect: Suspect, statement: Statement, planned: bool) -> bool:
     if statement.is_change and (not suspect.supplied or suspect.name in IN_CHANGES):
-        return False
+        # What is only planned runs nothing, but for the checks of a type, with which literals are read.
+        return planned and statement.names[suspect.place - 1].kind == "type"
     if suspect.supplied and reason(suspect.name):
         return True
     return suspect.volatile and not (suspect.supplied and suspect.name in HARMLESS)

@@ -1,7 +1,7 @@
 """Decides by the parse tree what may be run: one statement that reads, or one that changes rows."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,6 +11,9 @@ from pegboard_postgres.safety.place import placed_byte
 from pegboard_postgres.safety.statement import CHANGES, Parameter, Statement
 from pegboard_postgres.safety.tokens import tokenize
 from pegboard_postgres.safety.tree import Node, nodes, parse_tree
+
+Tree = Sequence[tuple[str, Node]]
+"""The nodes of a parse tree, each with its kind."""
 
 KEYWORDS = {
     "SelectStmt": "SELECT",
@@ -28,6 +31,18 @@ ONLY_READS = "only statements that read are run here"
 OPTIONS = frozenset({"ANALYZE", "ANALYSE", "VERBOSE"})
 OFF: tuple[Node, ...] = ({"String": {"sval": "false"}}, {"String": {"sval": "off"}}, {"Integer": {}})
 """What an option of EXPLAIN can be set to that means no."""
+SECRETS = {
+    **dict.fromkeys(("pg_authid", "pg_shadow"), "holds the passwords of roles; pg_roles has all the rest"),
+    **dict.fromkeys(
+        ("pg_user_mapping", "pg_user_mappings", "user_mapping_options"),
+        "holds the passwords of foreign servers; information_schema.user_mappings has all the rest",
+    ),
+    **dict.fromkeys(
+        ("pg_hba_file_rules", "pg_ident_file_mappings", "pg_file_settings"),
+        "reads files of the database server; pg_settings has what is in force",
+    ),
+}
+"""Tables and views that tell what nobody should be told, and where the harmless part of it is."""
 PARAMETER = re.compile(r"\$[0-9]+")
 
 CACHED = 256
@@ -49,15 +64,16 @@ def check_change(sql: str) -> Statement:
     text, kind, node = _only_statement(sql)
     if KEYWORDS.get(kind) not in CHANGES:
         raise ToolError(f"sql begins with {_first_word(sql)}; write one INSERT, UPDATE, DELETE or MERGE")
-    return _statement(text, KEYWORDS[kind], node)
+    return _statement(text, KEYWORDS[kind], list(nodes(node)))
 
 
 def _check(sql: str) -> Statement:
     text, kind, node = _only_statement(sql)
     keyword = KEYWORDS.get(kind)
     if keyword == "SELECT":
-        _check_reads(text, node)
-        return _statement(text, "VALUES" if "valuesLists" in node else "SELECT", node)
+        tree = list(nodes(node))
+        _check_reads(text, tree)
+        return _statement(text, "VALUES" if "valuesLists" in node else "SELECT", tree)
     if keyword == "SHOW":
         return Statement(text, "SHOW")
     if keyword == "EXPLAIN":
@@ -80,7 +96,7 @@ def _explain(text: str, node: Node) -> Statement:
         raise ToolError("EXPLAIN shows plans of SELECT, VALUES, TABLE, WITH, INSERT, UPDATE, DELETE and MERGE here")
     explained_text = text[_end_of_options(text, "options" in node) :]
     explained = check_change(explained_text) if keyword in CHANGES else _check(explained_text)
-    return replace(_statement(text, "EXPLAIN", inner), explained=explained, analyzes=analyzes)
+    return replace(_statement(text, "EXPLAIN", list(nodes(inner))), explained=explained, analyzes=analyzes)
 
 
 def _analyzes(node: Node) -> bool:
@@ -100,8 +116,8 @@ def _end_of_options(text: str, has_options: bool) -> int:
     return tokens[count].start
 
 
-def _check_reads(text: str, tree: Node) -> None:
-    for kind, node in nodes(tree):
+def _check_reads(text: str, tree: Tree) -> None:
+    for kind, node in tree:
         if "intoClause" in node:
             where = _place_of(text, node["intoClause"]["rel"])
             raise ToolError(f"SELECT INTO makes a table ({where}), and {ONLY_READS}; leave INTO out")
@@ -110,6 +126,14 @@ def _check_reads(text: str, tree: Node) -> None:
         if kind.endswith("Stmt") and kind != "SelectStmt":
             where = _place_of(text, node["relation"])
             raise ToolError(f"{KEYWORDS[kind]} in a WITH clause changes rows ({where}), and {ONLY_READS}")
+
+
+def _check_tables(text: str, tree: Tree) -> None:
+    """Refuse what only a superuser may read, and nobody who looks for data wants."""
+    for _, node in tree:
+        secret = SECRETS.get(node.get("relname", "")) if "relpersistence" in node else None
+        if secret and node.get("schemaname", "pg_catalog") in ("pg_catalog", "information_schema"):
+            raise ToolError(f"{node['relname']} ({_place_of(text, node)}) {secret}")
 
 
 def _place_of(text: str, table: Node) -> str:
@@ -138,16 +162,17 @@ def _first_word(sql: str) -> str:
     return repr(text if len(text) <= 20 else f"{text[:20]}…")
 
 
-def _statement(text: str, keyword: str, node: Node) -> Statement:
-    found = names(node)
-    return Statement(text, keyword, tuple(_parameters(text, node)), tuple(found), tuple(found.values()))
+def _statement(text: str, keyword: str, tree: Tree) -> Statement:
+    _check_tables(text, tree)
+    found = names(tree)
+    return Statement(text, keyword, tuple(_parameters(text, tree)), tuple(found), tuple(found.values()))
 
 
-def _parameters(text: str, tree: Node) -> Iterator[Parameter]:
+def _parameters(text: str, tree: Tree) -> Iterator[Parameter]:
     """The parameters from left to right; the tree says at which bytes they are."""
     raw = text.encode()
     read = position = 0
-    for place in sorted({node.get("location", 0) for kind, node in nodes(tree) if kind == "ParamRef"}):
+    for place in sorted({node.get("location", 0) for kind, node in tree if kind == "ParamRef"}):
         position += len(raw[read:place].decode())
         read = place
         if match := PARAMETER.match(text, position):

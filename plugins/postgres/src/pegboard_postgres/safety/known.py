@@ -15,24 +15,32 @@ pg_control_init pg_jit_available pg_get_wait_events pg_stat_get_io pg_stat_have_
 pg_stat_get_xact_numscans pg_stat_get_xact_tuples_returned pg_stat_get_xact_tuples_fetched
 pg_stat_get_xact_tuples_inserted pg_stat_get_xact_tuples_updated pg_stat_get_xact_tuples_deleted
 pg_stat_get_xact_tuples_hot_updated pg_stat_get_xact_tuples_newpage_updated pg_stat_get_xact_blocks_fetched
-pg_stat_get_xact_blocks_hit pg_stat_statements pg_stat_statements_info
+pg_stat_get_xact_blocks_hit pg_stat_get_xact_function_calls pg_stat_get_xact_function_total_time
+pg_stat_get_xact_function_self_time pg_stat_get_backend_io pg_stat_get_backend_wal pg_get_shmem_allocations
+pg_get_backend_memory_contexts pg_stat_statements pg_stat_statements_info
+pgstattuple pgstattuple_approx pgstatindex pgstatginindex pgstathashindex pg_relpages pg_freespace pgrowlocks
+pg_sleep pg_sleep_for pg_sleep_until normal_rand pgp_sym_encrypt
+pgp_sym_encrypt_bytea pgp_pub_encrypt pgp_pub_encrypt_bytea
+ssl_is_used ssl_version ssl_cipher
 """
 
 HARMLESS = frozenset(_HARMLESS.split())
 """VOLATILE, since their answer differs from call to call, but they change nothing. Believed only of functions that
-come with PostgreSQL or with an extension; anybody can give these names to functions of their own."""
+come with PostgreSQL or with an extension; anybody can give these names to functions of their own. Waiting is bounded by
+the statement timeout like any other work."""
 
 IN_CHANGES = frozenset({"nextval"})
 """Refused in a statement that reads, and a part of many that change rows."""
 
 RUNS_SQL = "runs text as SQL, which nothing here has read"
+WHOLE_TABLES = "reads whole tables that it is given by name"
+MAKES_VALUES = "makes a value of any type it is given, and with it runs the checks of that type"
 FILES = "reaches files of the database server"
 LARGE_OBJECTS = "works on large objects and files"
 LOCKS = "takes or gives back a lock that others may wait for"
 SESSIONS = "acts on other sessions"
 SERVER = "acts on the server itself"
 SETTINGS = "changes a setting"
-WAITS = "only waits, and keeps a connection from others"
 
 REASONS = {
     "query_to_xml": RUNS_SQL,
@@ -41,6 +49,14 @@ REASONS = {
     "connectby": RUNS_SQL,
     "xpath_table": RUNS_SQL,
     "ts_stat": RUNS_SQL,
+    "table_to_xml": WHOLE_TABLES,
+    "schema_to_xml": WHOLE_TABLES,
+    "database_to_xml": WHOLE_TABLES,
+    "array_in(": MAKES_VALUES,
+    "domain_in(": MAKES_VALUES,
+    "record_in(": MAKES_VALUES,
+    "range_in(": MAKES_VALUES,
+    "multirange_in(": MAKES_VALUES,
     "dblink": "connects to other databases",
     "postgres_fdw_": "acts on connections to other servers",
     "pg_read_": FILES,
@@ -58,7 +74,6 @@ REASONS = {
     "pg_cancel_backend": SESSIONS,
     "pg_log_backend_": SESSIONS,
     "pg_notify": "sends a message to other sessions",
-    "pg_sleep": WAITS,
     "set_config": SETTINGS,
     "setseed": SETTINGS,
     "set_limit": SETTINGS,
@@ -83,10 +98,10 @@ REASONS = {
     "pg_stat_reset": "deletes statistics",
     "binary_upgrade_": SERVER,
 }
-"""Why a function is not run, by its name or how its name begins. What is here is refused however it is marked, if it
-comes with PostgreSQL or an extension: some of it is STABLE and still reaches beyond the data."""
+"""Why a function is not run, by its name with a bracket behind it, or how that begins. What is here is refused however
+it is marked, if it comes with PostgreSQL or an extension: some of it is STABLE and still reaches beyond the data."""
 
 
 def reason(name: str) -> str | None:
     """Why a function that comes with PostgreSQL or an extension is not run, as far as that is known."""
-    return next((why for beginning, why in REASONS.items() if name.startswith(beginning)), None)
+    return next((why for beginning, why in REASONS.items() if f"{name}(".startswith(beginning)), None)

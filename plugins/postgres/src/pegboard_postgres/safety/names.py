@@ -1,18 +1,18 @@
 """What a parse tree names that can make PostgreSQL run a function: functions, operators, types and attributes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pegboard_postgres.safety.statement import Name
-from pegboard_postgres.safety.tree import Node, nodes
+from pegboard_postgres.safety.tree import Node, nodes, parse_tree
 
 BETWEEN = (">=", "<=", "<", ">")
 
 
-def names(tree: Node) -> dict[Name, int]:
-    """The names in the tree, each with the byte of the text where it is first, or 0."""
+def names(tree: Iterable[tuple[str, Node]]) -> dict[Name, int]:
+    """The names in the nodes of a tree, each with the byte of the text where it is first, or 0."""
     found: dict[Name, int] = {}
-    for kind, node in nodes(tree):
+    for kind, node in tree:
         for name in NAMING[kind](node) if kind in NAMING else ():
             place = max(0, node.get("location", 0))
             found[name] = min(place, found.get(name, place))
@@ -27,6 +27,18 @@ def _function(node: Node) -> Iterator[Name]:
     yield Name("function", schema, name, count if certain else None)
     if count == 1:
         yield Name("type", schema, name, None)  # int4(x) is a cast
+    if name.startswith("pg_input_") and count > 1:
+        yield from _type_in_text(node["args"][1])
+
+
+def _type_in_text(node: Node) -> Iterator[Name]:
+    """The type that `pg_input_is_valid('x', 'int4range')` makes a value of; where nobody can tell, any may be meant."""
+    text = node.get("A_Const", {}).get("sval", {}).get("sval")
+    if text is None:
+        yield Name("function", "pg_catalog", "array_in", None)
+    else:
+        for statement in parse_tree(f"SELECT NULL::{text}"):
+            yield from names(nodes(statement))
 
 
 def _expression(node: Node) -> Iterator[Name]:

@@ -15,13 +15,19 @@ MAX_WORDS = 10_000
 """Words and operators in one statement. Each can be one more level of the tree, and a parser in C that goes too deep
 takes the process with it: 100 000 characters of `1+1+1...` need 4 MB of stack, 16 times what this leaves them."""
 
+MAX_ITEMS = 15_000
+"""Commas and brackets in one statement. While it is parsed and looked at nobody else is served: 0.1 s for so many."""
+
 MAX_COMMENTS = 1_000
 """PostgreSQL's scanner reads a run of `/*/*/*` once for each of them: 100 000 characters take it 20 seconds."""
 
 WORD = re.compile(r"""[^\W\d]\w*|[^\w\s(),.;'"$]""")
+ITEM = re.compile(r"[,(]")
 
 MAX_SHOWN = 200
 """Characters of what the parser says, which can be the rest of the text."""
+
+CONSTANT = "A_Const"
 
 TOO_DEEP = "sql is nested too deeply; write it with fewer levels of brackets, operators or subqueries"
 
@@ -56,14 +62,16 @@ def parse_tree(sql: str) -> list[Node]:
 
 
 def nodes(tree: Node) -> Iterator[tuple[str, Node]]:
-    """Every node of a tree, with the name of its kind or of its place in the node above."""
+    """Every node of a tree but the constants, with the name of its kind or of its place in the node above."""
     left = [("", tree)]
     while left:
         name, node = left.pop()
         yield name, node
         for key, value in node.items():
             children = cast("list[Any]", value) if isinstance(value, list) else [value]
-            left.extend((key, cast(Node, child)) for child in children if isinstance(child, dict))
+            left += [
+                (key, cast(Node, child)) for child in children if isinstance(child, dict) and CONSTANT not in child
+            ]
 
 
 def _check_characters(sql: str) -> None:
@@ -78,19 +86,20 @@ def _check_characters(sql: str) -> None:
 def _check_size(sql: str) -> None:
     if sql.count("/*") > MAX_COMMENTS:
         raise ToolError(f"sql has more than {MAX_COMMENTS} comments; leave them out")
-    if len(sql) > MAX_WORDS and _has_too_many_words(sql):
-        raise ToolError(
-            f"sql has more than {MAX_WORDS} words and operators; pass long lists as one array in params, "
-            f"as in id = ANY($1), or ask in several steps"
-        )
+    for pattern, most, what in ((WORD, MAX_WORDS, "words and operators"), (ITEM, MAX_ITEMS, "commas and brackets")):
+        if len(sql) > most and _has_too_many(sql, pattern, most):
+            raise ToolError(
+                f"sql has more than {most} {what}; pass long lists as one array in params, as in id = ANY($1), or ask "
+                f"in several steps"
+            )
 
 
-def _has_too_many_words(sql: str) -> bool:
+def _has_too_many(sql: str, pattern: re.Pattern[str], most: int) -> bool:
     # Those inside of strings and comments do not count, but mostly there are not even too many with them.
-    if len(WORD.findall(sql)) <= MAX_WORDS:
+    if len(pattern.findall(sql)) <= most:
         return False
-    words = (token for token in tokenize(sql) if WORD.match(token.text) and token.kind in ("word", "other"))
-    return next(islice(words, MAX_WORDS, None), None) is not None
+    found = (token for token in tokenize(sql) if pattern.match(token.text) and token.kind in ("word", "other"))
+    return next(islice(found, most, None), None) is not None
 
 
 @cache
