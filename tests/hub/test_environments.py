@@ -9,6 +9,7 @@ from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 from pydantic import SecretStr
 
 from pegboard import Call, Group, Plugin, PluginSettings, tool
+from pegboard.choices import MOST_SESSIONS, Choices
 from pegboard.environments import environments_of, variable_names
 from pegboard.errors import ConfigError, PluginError
 from pegboard.testing import client_of, connect, hub_of
@@ -38,12 +39,30 @@ async def careful(call: Call[Settings]) -> str:
     return f"{call.writes} is for the tool to see to"
 
 
+@tool(everywhere=True, destructive=False)
+async def go(call: Call[Settings], name: str) -> str:
+    call.choose(name)
+    return name
+
+
+@tool(everywhere=True, read_only=True)
+async def places(call: Call[Settings]) -> list[list[str]]:
+    known = call.environments
+    inside = [call.within(name) for name in known.by_name]
+    return [[one.environment, one.settings.url, one.writes] for one in inside] + [
+        [known.default or "", str(call.chosen)]
+    ]
+
+
 PLUGIN = Plugin(name="db", tools=[where], groups=[Group("writing", tools=[change, careful])], settings=Settings)
 TWO: dict[str, Any] = {
     "retries": 3,
     "writes": "deny",
     "environments": {"prod": {"url": "p"}, "staging": {"url": "s", "writes": "allow"}},
 }
+
+
+CHOOSING = Plugin(name="db", tools=[where, change, go, places], settings=Settings)
 
 
 def configured(**table: Any) -> dict[str, Any]:
@@ -187,6 +206,109 @@ async def test_a_parameter_of_the_tools_own_is_left_to_it() -> None:
     plugin = Plugin(name="db", tools=[probe], settings=Settings)
     async with connect(plugin, settings=configured(**TWO)) as client:
         assert await result_of(client, "db_probe", environment="anything") == ["anything", "prod"]
+
+
+# Tools about the environments themselves, and the choice of a session
+
+
+async def test_a_tool_about_the_environments_knows_them_all_and_takes_none() -> None:
+    async with connect(CHOOSING, settings=configured(**TWO)) as client:
+        assert (await schemas_of(client))["db_places"]["properties"] == {}
+        assert await result_of(client, "db_places") == [
+            ["prod", "p", "deny"],
+            ["staging", "s", "allow"],
+            ["prod", "None"],
+        ]
+
+
+async def test_it_is_served_and_runs_without_a_question_where_nothing_may_be_written() -> None:
+    tables = {"prod": {"url": "p"}, "staging": {"url": "s"}}
+    for writes in ("deny", "confirm"):
+        async with connect(CHOOSING, settings=configured(writes=writes, environments=tables)) as client:
+            assert await result_of(client, "db_go", name="staging") == "staging"
+            assert ("db_change" in await schemas_of(client)) == (writes == "confirm")
+
+
+async def test_on_an_endpoint_of_one_environment_it_knows_that_one_only() -> None:
+    endpoints = {"staging-db": {"tools": ["db_*"], "environment": "staging"}}
+    settings = {**configured(**TWO), "endpoints": endpoints}
+    async with connect(CHOOSING, settings=settings, path="/staging-db") as client:
+        assert await result_of(client, "db_places") == [["staging", "s", "allow"], ["staging", "None"]]
+        assert (
+            await result_of(client, "db_go", name="prod")
+            == "db_go cannot be used in an environment 'prod'; there are staging"
+        )
+
+
+async def test_a_session_may_choose_where_its_calls_go_that_name_no_environment() -> None:
+    async with connect(CHOOSING, settings=configured(**TWO)) as client:
+        await result_of(client, "db_go", name="staging")
+
+        assert await result_of(client, "db_where") == ["staging", "s", "allow"]
+        assert await result_of(client, "db_where", environment="prod") == ["prod", "p", "deny"]
+        assert await result_of(client, "db_change") == "changed x in staging"
+        assert (await result_of(client, "db_places"))[-1] == ["prod", "staging"]
+
+
+async def test_the_choice_of_one_session_is_nothing_to_another() -> None:
+    async with hub_of(CHOOSING, settings=configured(**TWO)) as hub, client_of(hub) as one, client_of(hub) as other:
+        await result_of(one, "db_go", name="staging")
+
+        assert (await result_of(one, "db_where"))[0] == "staging"
+        assert (await result_of(other, "db_where"))[0] == "prod"
+
+
+async def test_a_write_goes_nowhere_else_when_the_session_has_chosen_a_place_for_reading() -> None:
+    async with connect(CHOOSING, settings=configured(**TWO, environment="staging")) as client:
+        assert await result_of(client, "db_change") == "changed x in staging"
+        await result_of(client, "db_go", name="prod")
+
+        assert await result_of(client, "db_change") == (
+            'invalid arguments\n- environment: db_change cannot be used in "prod", which this session has chosen; '
+            "there are staging"
+        )
+        assert await result_of(client, "db_change", environment="staging") == "changed x in staging"
+
+
+async def test_a_choice_that_a_reload_takes_away_is_an_error_until_there_is_another() -> None:
+    async with hub_of(CHOOSING, settings=configured(**TWO)) as hub, client_of(hub) as client:
+        await result_of(client, "db_go", name="staging")
+        tables = {"prod": {"url": "p"}, "test": {"url": "t"}}
+        section = {**hub.settings.plugins["db"], "environments": tables}
+        await hub.reload(hub.settings.model_copy(update={"plugins": {"db": section}}))
+
+        assert '"staging", which this session has chosen; there are prod, test' in await result_of(client, "db_where")
+        await result_of(client, "db_go", name="test")
+        assert (await result_of(client, "db_where"))[0] == "test"
+
+
+async def test_the_stateless_protocol_has_nothing_to_remember_a_choice_in() -> None:
+    async with connect(CHOOSING, settings=configured(**TWO), era="stateless") as client:
+        assert await result_of(client, "db_go", name="staging") == (
+            "this protocol has no session that could remember an environment; "
+            'give environment="staging" with each call, or use an endpoint of that environment'
+        )
+        assert (await result_of(client, "db_where"))[0] == "prod"
+
+
+def test_a_choice_goes_with_its_session() -> None:
+    choices = Choices()
+    choices.choose("one", "db", "prod")
+    choices.choose("one", "awx", "lab")
+    choices.choose("two", "db", "prod")
+    choices.leave("one")
+
+    assert [choices.of("one", "db"), choices.of("two", "db"), choices.of("two", "awx")] == [None, "prod", None]
+
+
+def test_of_too_many_sessions_the_one_that_called_longest_ago_is_forgotten() -> None:
+    choices = Choices()
+    for session in range(MOST_SESSIONS):
+        choices.choose(session, "db", "prod")
+    choices.of(0, "db")
+    choices.choose("one more", "db", "prod")
+
+    assert [choices.of(session, "db") for session in (0, 1, 2)] == ["prod", None, "prod"]
 
 
 # Writing

@@ -18,13 +18,19 @@ from pegboard.errors import PluginError
 from pegboard.hub import Hub
 from pegboard.loading import OWN_DISTRIBUTIONS, Loaded, Loader, Owner, Quarantined
 from pegboard.settings import HubSettings
-from pegboard.testing import entry_point
+from pegboard.testing import entry_point, hub_of
 
 
 @tool(read_only=True)
 async def ping() -> str:
     """Answer."""
     return "pong"
+
+
+@tool(read_only=True)
+async def hosts() -> str:
+    """Name the hosts."""
+    return "none"
 
 
 GOOD = Plugin(name="good", tools=[ping])
@@ -95,6 +101,39 @@ def test_the_names_of_a_group_are_in_its_order() -> None:
     assert isinstance(loaded, Loaded)
     assert loaded.tool_names("net") == ["good_pong", "good_ping"]
     assert [tool.group for tool in loaded.tools] == ["net", "net"]
+
+
+class Folders(PluginSettings):
+    folder: str = ""
+
+
+OPT_IN = Plugin(name="good", tools=[ping], groups=[Group("net", tools=[hosts], needs="folder")], settings=Folders)
+
+
+def loaded_with(**table: Any) -> Loaded:
+    (loaded,) = load(entry_point(OPT_IN), plugins={"good": table})
+    assert isinstance(loaded, Loaded)
+    return loaded
+
+
+def test_a_group_that_needs_a_setting_is_served_where_it_is_set() -> None:
+    assert [tool.name for tool in loaded_with().tools] == ["good_ping"]
+    assert [tool.name for tool in loaded_with(folder="/srv").tools] == ["good_ping", "good_hosts"]
+
+
+def test_a_group_that_needs_a_setting_has_only_the_environments_that_set_it() -> None:
+    table = {"environments": {"a": {}, "b": {"folder": "/srv"}, "c": {"folder": "/srv"}}}
+
+    _, tool = loaded_with(**table).tools
+
+    schema = tool.input_schema
+    assert schema["properties"]["environment"] == {"type": "string", "enum": ["b", "c"]}
+    assert schema["required"] == ["environment"]
+
+
+async def test_a_group_whose_setting_is_not_set_has_no_endpoint() -> None:
+    async with hub_of(OPT_IN) as hub:
+        assert [path for path in hub.endpoints if path.startswith("/good")] == ["/good"]
 
 
 # Trust

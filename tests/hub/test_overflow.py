@@ -478,3 +478,65 @@ async def test_there_is_no_twin_unless_the_endpoint_says_so() -> None:
         assert "call_read_tool" not in {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool: 'call_read_tool'"):
             await client.call_tool("call_read_tool", {"name": "many_get_jobs", "arguments": {"id": 1}})
+
+
+# Aliases
+
+
+@tool(read_only=True)
+async def list_jobs(status: str = "any") -> str:
+    """Tell what ran."""
+    return f"jobs, {status}"
+
+
+RENAMED = Plugin(name="jobs", groups=[Group("all", tools=[list_jobs])], aliases={"show_runs": "list_jobs"})
+OLD_NAMES = ["show_runs", "jobs_show_runs"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("name", OLD_NAMES)
+@pytest.mark.parametrize("given", [{"arguments": {"status": "failed"}}, {"status": "failed"}], ids=["wrapped", "flat"])
+async def test_call_tool_takes_the_old_name_of_a_tool(era: Era, name: str, given: dict[str, Any]) -> None:
+    async with connect(RENAMED, MANY, settings=FOUND, path="/found", era=era) as client:
+        result = await client.call_tool(CALL_TOOL, {"name": name, **given})
+
+    assert text_of(result) == "jobs, failed"
+
+
+@pytest.mark.parametrize("query", [*OLD_NAMES, "Show-Runs", "call show_runs for me"])
+async def test_a_search_for_an_old_name_finds_the_tool_by_its_new_one(query: str) -> None:
+    async with connect(RENAMED, MANY, settings=FOUND, path="/found") as client:
+        first, *_ = await searched(client, query)
+
+    assert first == "jobs_list_jobs(status?: string) - Tell what ran."
+
+
+async def test_an_old_name_takes_nothing_from_a_tool_that_has_it() -> None:
+    async def show_runs() -> str:
+        return "the real one"
+
+    real = Plugin(name="real", tools=[tool(name="show_runs")(show_runs)])
+    async with connect(RENAMED, real, MANY, settings=FOUND, path="/found") as client:
+        result = await client.call_tool(CALL_TOOL, {"name": "show_runs"})
+        other = await client.call_tool(CALL_TOOL, {"name": "jobs_show_runs"})
+
+    assert text_of(result) == "the real one"
+    assert text_of(other) == "jobs, any"
+
+
+async def test_of_two_plugins_with_one_old_name_the_first_has_it() -> None:
+    async def other() -> str:
+        return "other"
+
+    later = Plugin(name="later", tools=[other], aliases={"show_runs": "later_other"})
+    async with connect(RENAMED, later, MANY, settings=FOUND, path="/found") as client:
+        result = await client.call_tool(CALL_TOOL, {"name": "show_runs"})
+
+    assert text_of(result) == "jobs, any"
+
+
+async def test_old_names_are_not_listed() -> None:
+    async with connect(RENAMED, path="/jobs/all") as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+
+    assert names == {"jobs_list_jobs"}

@@ -115,3 +115,24 @@ def test_settings_are_frozen_and_know_their_keys() -> None:
         setattr(Settings(), "url", "y")  # noqa: B010 # pyright knows that it is frozen
     with pytest.raises(ValueError, match="extra_forbidden"):
         Settings.model_validate({"uri": "y"})
+
+
+def test_an_alias_stands_for_a_tool_with_or_without_the_prefix() -> None:
+    plugin = Plugin(name="x", tools=[ping, pong], aliases={"beep": "ping", "x_boop": "x_ping"})
+
+    assert plugin.aliases_of("x_ping") == ("beep", "x_boop", "x_beep")
+    assert plugin.aliases_of("x_pong") == ()
+
+
+def test_a_tool_may_be_called_without_the_prefix_if_the_plugin_says_so() -> None:
+    assert Plugin(name="x", tools=[ping], aliases={"ping": "ping"}).aliases_of("x_ping") == ("ping",)
+
+
+def test_an_alias_of_nothing_is_refused() -> None:
+    with pytest.raises(PluginError, match="the alias 'beep' stands for 'gone', which is no tool of the plugin"):
+        Plugin(name="x", tools=[ping], aliases={"beep": "gone"})
+
+
+def test_a_group_cannot_need_a_setting_that_is_not_there() -> None:
+    with pytest.raises(PluginError, match="group 'a' needs 'folder', which is no key of the plugin's settings"):
+        Plugin(name="x", groups=[Group("a", tools=[ping], needs="folder")])

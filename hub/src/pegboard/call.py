@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Hashable, Mapping, MutableMapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import anyio
 
-from pegboard.environments import Environment
+from pegboard.choices import Choices
+from pegboard.environments import NOWHERE, Environment, Environments
 from pegboard.errors import ToolError
 from pegboard.plugin import PluginSettings, Writes
 from pegboard.pools import PoolKind, Pools
@@ -51,6 +53,8 @@ class Call(Generic[S]):
     pools: Pools = field(repr=False)
     request: "ServerRequestContext[Any, Any] | None" = field(default=None, repr=False)
     environment: str = "default"
+    environments: Environments = field(default=NOWHERE, repr=False)
+    """Every environment this tool may be used in, by name, and which is the default. `within` goes to another one."""
     writes: Writes = "allow"
     """What the operator says about writing in this environment; where it is "deny", tools that write are not run."""
     limits: Limits = field(default_factory=Limits)
@@ -59,6 +63,8 @@ class Call(Generic[S]):
     """Who calls: the id of the key or token, or `None` where the hub asks for none."""
     session: Hashable | None = field(default=None, repr=False)
     """What stands for the client's session, or `None` where the protocol has none."""
+    choices: Choices | None = field(default=None, repr=False)
+    """What sessions have chosen; `None` where the protocol has no sessions. `choose` and `chosen` are the way to it."""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     state: str = field(default="", repr=False)
     """What the hub gave out with its question, and the client with the answer."""
@@ -75,6 +81,37 @@ class Call(Generic[S]):
         """Move to another environment; the hub does so before the tool runs."""
         self.environment, self.writes = environment.name, environment.writes
         self.settings = cast(S, environment.settings)
+
+    def within(self, environment: str) -> Self:
+        """The same call in another environment of its tool; raises `ToolError` where there is none of that name."""
+        found = self.environments.by_name.get(environment)
+        if found is None:
+            names = ", ".join(self.environments.by_name)
+            raise ToolError(f"{self.tool} cannot be used in an environment {environment!r}; there are {names}")
+        call = copy(self)
+        call.enter(found)
+        return call
+
+    @property
+    def chosen(self) -> str | None:
+        """The environment that the session has chosen for this plugin, if it has."""
+        if self.choices is None or self.session is None:
+            return None
+        return self.choices.of(self.session, self.plugin)
+
+    def choose(self, environment: str) -> None:
+        """Let the calls of this session to this plugin that name no environment go to that one from now on.
+
+        Raises `ToolError` where there is none of that name, and on the stateless protocol (2026-07-28), where a call
+        cannot depend on another one.
+        """
+        self.within(environment)
+        if self.choices is None or self.session is None:
+            raise ToolError(
+                "this protocol has no session that could remember an environment; "
+                f'give environment="{environment}" with each call, or use an endpoint of that environment'
+            )
+        self.choices.choose(self.session, self.plugin, environment)
 
     @property
     def remaining(self) -> float:

@@ -23,8 +23,11 @@ from mcp.server.subscriptions import (
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from pegboard.call import Call
+from pegboard.choices import Choices
+from pegboard.environments import NOWHERE
 from pegboard.errors import PegboardError
 from pegboard.output import error_result, result, text_block
 from pegboard.overflow import CALL_READ_TOOL, CALL_TOOL, SEARCH_TOOLS
@@ -73,6 +76,7 @@ class Endpoint:
         self._runner = Runner(results)
         self._calls = CallSettings()
         self._sessions: dict[object, ServerSession] = {}
+        self._choices = Choices()
         self.server = self._build_server(version)
         if not tracing:
             # The SDK's span for every message costs 5 % of a call even when it goes nowhere. Provisional API.
@@ -104,6 +108,7 @@ class Endpoint:
     async def forget(self, session_id: str) -> None:
         """A session over `/mcp` has ended."""
         self._sessions.pop(session_id, None)
+        self._choices.leave(session_id)
         await self._results.leave(session_id)
 
     async def serve(self, read: ReadStream[SessionMessage | Exception], write: WriteStream[SessionMessage]) -> None:
@@ -118,6 +123,7 @@ class Endpoint:
             await serve_dual_era_loop(self.server, read, write, lifespan_state={"key": key}, init_options=options)
         finally:
             self._sessions.pop(key, None)
+            self._choices.leave(key)
             await self._results.leave(key)
 
     async def _remember(self, context: Context, _: types.NotificationParams) -> None:
@@ -238,7 +244,9 @@ class Endpoint:
             pools=self._pools,
             request=context,
             limits=self._results.limits,
+            environments=bound.environments if isinstance(bound, BoundTool) else NOWHERE,
             session=_session_of(context),
+            choices=None if context.protocol_version in MODERN_PROTOCOL_VERSIONS else self._choices,
             answers=(params.input_responses if params is not None else None) or {},
             state=(params.request_state if params is not None else None) or "",
             seal=self._results.seal,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,6 +76,10 @@ class Environments:
         found = {name: one for name, one in self.by_name.items() if one.writes != "deny"}
         # Never another default than for reading: a call that names no environment would change the wrong one.
         return Environments(self.default if self.default in found else None, found, self.has_choice) if found else None
+
+
+NOWHERE = Environments(None, MappingProxyType({}))
+"""Those of what has none to choose from: prompts and resources."""
 
 
 def environments_of(

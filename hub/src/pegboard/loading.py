@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Literal, TypeVar, cast
@@ -300,4 +300,15 @@ def _guarded(phase: Phase, work: Callable[[], T]) -> T:
 
 def _bind_tools(plugin: Plugin, environments: Environments) -> tuple[BoundTool, ...]:
     threads = anyio.CapacityLimiter(SYNC_THREADS)
-    return tuple(BoundTool(plugin, function, environments, threads, group) for function, group in plugin.functions())
+    needs = {group.name: group.needs for group in plugin.groups}
+    found = [(function, group, _where(environments, needs.get(group or ""))) for function, group in plugin.functions()]
+    return tuple(BoundTool(plugin, function, where, threads, group) for function, group, where in found if where)
+
+
+def _where(environments: Environments, key: str | None) -> Environments | None:
+    """The environments whose settings have that key set; `None` if there are none."""
+    if key is None:
+        return environments
+    found = {name: one for name, one in environments.by_name.items() if getattr(one.settings, key)}
+    default = environments.default if environments.default in found else None
+    return replace(environments, default=default, by_name=found) if found else None

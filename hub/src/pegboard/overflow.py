@@ -61,6 +61,7 @@ class Overflow:
 
     def __init__(self, tools: Sequence[BoundTool], lexicon: Lexicon | None = None) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._renamed = {alias: tool.name for tool in reversed(tools) for alias in tool.aliases}  # the first has it
         self._index = Index([entry_of(tool) for tool in tools], lexicon)
 
     def search(self, arguments: Mapping[str, Any] | None) -> str:
@@ -80,9 +81,10 @@ class Overflow:
 
         Takes what small models send: the arguments as an object or as JSON in a string, wrapped once more in
         `{"name": ..., "arguments": ...}`, or flattened beside the name. What stands beside an object counts if the tool
-        has such a parameter.
+        has such a parameter. A tool's alias stands for its name.
         """
         name, inner, beside = unwrap(arguments or {})
+        name = name if name in self._tools else self._renamed.get(name, name)
         if inner is None:
             return name, beside
         tool = self._tools.get(name)
@@ -121,6 +123,7 @@ def entry_of(tool: BoundTool) -> Entry:
         plugin=tool.plugin,
         group=tool.group or "",
         description=tool.description,
+        aliases=tool.aliases,
         parameters=tuple((name, str(schema.get("description", ""))) for name, schema in properties.items()),
     )
 

@@ -56,6 +56,7 @@ class ToolMark:
     timeout: float | None = None
     priority: int = 0
     confirms: bool = False
+    everywhere: bool = False
 
     def __post_init__(self) -> None:
         if self.timeout is not None and self.timeout <= 0:
@@ -76,6 +77,7 @@ def tool(
     timeout: float | None = None,
     priority: int = 0,
     confirms: bool = False,
+    everywhere: bool = False,
 ) -> Callable[[F], F]: ...
 def tool(function: Function | None = None, /, **mark: Any) -> Any:
     """Mark a function as a tool; the function itself is returned unchanged.
@@ -92,6 +94,9 @@ def tool(function: Function | None = None, /, **mark: Any) -> Any:
     A tool that is not `read_only` is served only where the operator lets the plugin write (`writes` in its section).
     Where that says "confirm" the hub asks the user before it runs; a tool that `confirms` itself, because it has more
     to show than its arguments, reads that from `Call.writes`.
+
+    A tool that is `everywhere` is about the environments themselves: it has no `environment` argument, finds all of
+    them in `Call.environments`, and is always served, so it must not write in any.
     """
 
     def marked(function: Function) -> Function:
@@ -111,11 +116,14 @@ class Group:
     """Some tools of a plugin that belong together, five to eight of them; they get an endpoint of their own.
 
     `Group("inventory", tools=[...])` of plugin `awx` is served at `/awx/inventory/sse` and `/awx/inventory/mcp`.
+    `needs` is a key of the plugin's settings: the group's tools are served only in environments where it is set, so
+    that an operator opts in to what a plugin does not offer by itself.
     """
 
     name: str
     title: str | None = None
     tools: Sequence[Function] = ()
+    needs: str | None = None
 
     def __post_init__(self) -> None:
         _check_name("group", self.name)
@@ -130,7 +138,9 @@ class Plugin:
     `groups`, in the order written; a tool may stand in both and counts once. `prompts` is a list of functions, or a
     mapping when the name shall not carry the plugin's prefix; a prompt's parameters are its arguments and it returns
     a string or MCP prompt messages. `resources` maps a URI, or a URI template like `notes://{id}`, to a function
-    that returns a string, bytes, or anything JSON can carry. Both may take a `Call`, as tools do.
+    that returns a string, bytes, or anything JSON can carry. Both may take a `Call`, as tools do. `aliases` maps other
+    names, such as those of an older server, to those of tools, with or without the prefix; nothing lists them, and
+    `call_tool` and `search_tools` understand them.
 
     Raises `PluginError` for a name that cannot be used.
     """
@@ -142,6 +152,7 @@ class Plugin:
     instructions: str | None = None
     prompts: Sequence[Function] | Mapping[str, Function] = ()
     resources: Mapping[str, Function] = field(default_factory=lambda: MappingProxyType({}))
+    aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         _check_name("plugin", self.name)
@@ -151,6 +162,8 @@ class Plugin:
         for name in names:
             if names.count(name) > 1:
                 raise PluginError(f"plugin {self.name!r} has two groups called {name!r}; each needs a path of its own")
+        self._check_needs()
+        self._check_aliases()
 
     def functions(self) -> list[tuple[Function, str | None]]:
         """Every tool function once, in canonical order, with the name of its (first) group or `None`."""
@@ -172,9 +185,29 @@ class Plugin:
             raise PluginError(f"the tool name {name!r} is one of the hub's own; give it another with @tool(name=...)")
         return name
 
+    def aliases_of(self, name: str) -> tuple[str, ...]:
+        """The other names of the tool of that name, as they are written and behind the plugin's prefix."""
+        found = [alias for alias, target in self.aliases.items() if self.prefixed(target) == name or target == name]
+        return tuple(alias for alias in dict.fromkeys([*found, *map(self.prefixed, found)]) if alias != name)
+
     def prefixed(self, name: str) -> str:
         """The name behind the plugin's prefix; one that carries it already stays as it is."""
         return name if name.startswith(f"{self.name}_") else f"{self.name}_{name}"
+
+    def _check_needs(self) -> None:
+        for group in self.groups:
+            if group.needs is not None and group.needs not in self.settings.model_fields:
+                raise PluginError(
+                    f"group {group.name!r} needs {group.needs!r}, which is no key of the plugin's settings"
+                )
+
+    def _check_aliases(self) -> None:
+        if not self.aliases:
+            return
+        names = {self.tool_name(function) for function, _ in self.functions()}
+        for alias, target in self.aliases.items():
+            if not {target, self.prefixed(target)} & names:
+                raise PluginError(f"the alias {alias!r} stands for {target!r}, which is no tool of the plugin")
 
 
 def _check_name(what: str, name: str) -> None:

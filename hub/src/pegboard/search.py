@@ -81,7 +81,10 @@ class Lexicon(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one tool when somebody searches; `parameters` are names with descriptions."""
+    """What is known of one tool when somebody searches.
+
+    `parameters` are names with descriptions; `aliases` are names that lead to it and say nothing about it.
+    """
 
     name: str
     title: str | None = None
@@ -89,6 +92,7 @@ class Entry:
     group: str | None = None
     description: str | None = None
     parameters: Sequence[tuple[str, str]] = ()
+    aliases: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ class Index:
 
     def __init__(self, entries: Iterable[Entry], lexicon: Lexicon | None = None) -> None:
         self.entries = tuple(entries)
-        self._names = _Names([entry.name for entry in self.entries])
+        self._names = _Names([(entry.name, *entry.aliases) for entry in self.entries])
         self._plugins = [entry.plugin for entry in self.entries]
         self._many_plugins = len(set(self._plugins)) > 1
         rows = [[words(text) for text in _texts(entry)] for entry in self.entries]
@@ -190,15 +194,19 @@ class Index:
 class _Names:
     """The names of tools in the forms in which a query may have them."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[Sequence[str]]) -> None:
         self._whole: dict[tuple[int, str], list[int]] = defaultdict(list)
         self._parts: dict[str, list[int]] = defaultdict(list)
-        for position, name in enumerate(names):
-            for form in _forms(name[:LONGEST]):
-                self._whole[form].append(position)
-            # A name of one word, like `search`, is no name inside a sentence.
-            if len(_split(name[:LONGEST])) > 1:
-                self._parts[_underscored(name[:LONGEST])].append(position)
+        for position, own in enumerate(names):
+            for name in own:
+                self._add(position, name[:LONGEST])
+
+    def _add(self, position: int, name: str) -> None:
+        for form in _forms(name):
+            self._whole[form].append(position)
+        # A name of one word, like `search`, is no name inside a sentence.
+        if len(_split(name)) > 1:
+            self._parts[_underscored(name)].append(position)
 
     def find(self, query: str) -> dict[int, int]:
         """The tools the query names and how surely: 1 for a name in it, more the closer it is to being the name."""

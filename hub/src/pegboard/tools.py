@@ -64,14 +64,16 @@ class BoundTool:
     ) -> None:
         self.mark = mark_of(function)
         self.name = plugin.tool_name(function)
+        self.aliases = plugin.aliases_of(self.name)
         self.plugin = plugin.name
         self.group = group
         self._arguments = Arguments(function)
         # A parameter of the function's own of that name is the function's business.
-        self._chooses = ENVIRONMENT not in self._arguments.schema["properties"]
+        self._chooses = not self.mark.everywhere and ENVIRONMENT not in self._arguments.schema["properties"]
         self.secret_names = secret_names(self._arguments.schema)
-        self.is_withheld = not self.mark.read_only and environments.writable() is None
-        self.environments = environments if self.mark.read_only else environments.writable() or environments
+        self._writes = not (self.mark.read_only or self.mark.everywhere)
+        self.is_withheld = self._writes and environments.writable() is None
+        self.environments = (environments.writable() or environments) if self._writes else environments
         self._output = Output(function, self._arguments.returns)
         self._function = awaitable(function, threads)
         self._describe = inspect.getdoc(function)
@@ -115,14 +117,22 @@ class BoundTool:
         tool.definition = tool._define()
         return tool
 
-    def environment(self, given: Mapping[str, Any] | None) -> Environment:
-        """The environment that the arguments name, or the default; raises `InvalidArguments`."""
-        name = (given or {}).get(ENVIRONMENT) if self._has_choice else None
-        name = self.environments.default if name is None else name
+    def environment(self, given: Mapping[str, Any] | None, call: Call[Any]) -> Environment:
+        """The environment that the arguments name, else the session's choice, else the default.
+
+        Raises `InvalidArguments`, also for a choice where this tool cannot be used: another place is nobody's wish.
+        """
+        name, by_whom = self.environments.default, ""
+        if self._has_choice:
+            named = (given or {}).get(ENVIRONMENT)
+            chosen = call.chosen if named is None else None
+            if chosen is not None:
+                named, by_whom = chosen, ", which this session has chosen"
+            name = name if named is None else named
         found = self.environments.by_name.get(name) if isinstance(name, str) else None
         if found is None:
             names = ", ".join(self.environments.by_name)
-            problem = "required" if name is None else f"{self.name} cannot be used in {show(name)}"
+            problem = "required" if name is None else f"{self.name} cannot be used in {show(name)}{by_whom}"
             raise InvalidArguments(f"invalid arguments\n- environment: {problem}; there are {names}")
         return found
 
@@ -146,7 +156,7 @@ class BoundTool:
 
     async def permit(self, given: Mapping[str, Any] | None, call: Call[Any]) -> None:
         """Ask the user first, where the operator wants that before a tool writes. Raises `ToolError` if they refuse."""
-        if self.mark.read_only or self.mark.confirms or call.writes != "confirm":
+        if not self._writes or self.mark.confirms or call.writes != "confirm":
             return
         secret = {name for name, schema in self.input_schema["properties"].items() if schema.get("writeOnly")}
         shown = ", ".join(f"{name}: {show(value)}" for name, value in (given or {}).items() if name not in secret)
@@ -206,7 +216,7 @@ class Runner:
         self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any], record: Record
     ) -> Answer:
         try:
-            call.enter(tool.environment(given))
+            call.enter(tool.environment(given, call))
             _trace(call)
             return await self._within_deadline(tool, tool.check(given), given, call, record)
         except PegboardError as error:

@@ -21,6 +21,8 @@ TYPES = frozenset(
 LINKING = frozenset({"associate", "disassociate"})
 TEXTS = frozenset({"extra_data", "extra_vars", "source_vars", "variables"})
 """Fields that are variables in a text, among which there may be secrets."""
+KEYS = frozenset({"host_config_key", "webhook_key"})
+"""Secrets that are not called so."""
 SHOWN = 3
 """Changed fields that a line shows; the rest is counted."""
 LONGEST = 30
@@ -71,7 +73,7 @@ def _safe(name: str, value: Any) -> Any:
         return [_safe(name, one) for one in sequence(value)]
     if name in TEXTS and isinstance(value, str) and value.strip():
         return variables(value) or HIDDEN
-    return hidden({name: value})[name]
+    return HIDDEN if name in KEYS and value else hidden({name: value})[name]
 
 
 def _short(value: Any) -> Any:

@@ -70,6 +70,8 @@ async def _open(target: Target) -> AsyncGenerator[Server]:
 
 
 def _trusted(target: Target) -> ssl.SSLContext | bool:
+    if target.origin.startswith("http:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, trusts nobody; to load authorities takes 30 ms
     if not target.verify or target.ca_file is None:
         return target.verify
     try:

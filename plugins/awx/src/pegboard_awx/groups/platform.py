@@ -30,6 +30,7 @@ Days = Annotated[int, Field(ge=1, description="what is older goes")]
 DATED = frozenset({"cleanup_jobs", "cleanup_activitystream"})
 """Cleanings that take a number of days; the others remove what has expired, and ignore it."""
 KEPT = "AWX keeps the groups controlplane and default; for others it takes an administrator"
+SYSTEM_JOBS = "it takes an administrator of AWX to start system jobs"
 IMAGES_KEPT = "AWX keeps the images it manages itself; for others it takes an administrator"
 IN_IMAGE: Mapping[str, tuple[str, str]] = {"templates": ("unified_job_templates", "execution_environment")}
 
@@ -173,11 +174,13 @@ async def launch_system_job(
     api = await Api.of(call)
     template = await api.first("system_job_templates", params={"job_type": name})
     if template is None:
-        raise AwxError("not_found", f"this AWX has no system job {name}", hint="it takes an administrator to see them")
+        raise AwxError("not_found", f"there is no system job {name} here", hint=SYSTEM_JOBS)
     permit_template(call, template["id"], template["name"])
     body = {} if days is None else {"extra_vars": {"days": days}}
     path = ("system_job_templates", template["id"], "launch")
-    started = await start(call, api, path, body, "system_job", within={"unified_job_template": template["id"]})
+    within = {"unified_job_template": template["id"]}
+    with _explained(SYSTEM_JOBS):
+        started = await start(call, api, path, body, "system_job", within=within)
     return await handle(api, started.run, started.job, started.warnings)
 
 

@@ -208,8 +208,8 @@ def recap_of(output: str) -> dict[str, dict[str, int]]:
 def results_of(output: str) -> list[HostResult]:
     """What the command `ansible` prints for each host."""
     heads = list(RESULT.finditer(output))
-    ends = [*(head.start() for head in heads[1:]), len(output)]
-    return [_result(head, output[head.end() : end].strip()) for head, end in zip(heads, ends, strict=True)]
+    starts = [*(head.start() for head in heads), len(output)]
+    return [_result(head, output[head.end() : end].strip()) for head, end in zip(heads, starts[1:], strict=True)]
 
 
 def inventory_of(roots: Roots, text: str | None, folder: Path) -> str | None:

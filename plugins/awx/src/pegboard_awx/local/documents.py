@@ -11,6 +11,13 @@ class _Loader(yaml.SafeLoader):
     def flatten_mapping(self, node: Any) -> None: ...
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes lists inside of what they belong to, as ansible-lint wants them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+
 def _word(_: _Loader, suffix: str, __: Any) -> str:
     return f"!{suffix}"
 
@@ -33,4 +40,4 @@ def parse(data: bytes | str) -> Any:
 
 def dump(value: Any) -> str:
     """A document with that content."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, explicit_start=True)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, explicit_start=True)

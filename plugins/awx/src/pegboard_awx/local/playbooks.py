@@ -21,8 +21,14 @@ ROLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 TASKS = ("pre_tasks", "tasks", "post_tasks")
 LISTS = (*TASKS, "handlers")
 IMPORT = re.compile(r"(ansible\.(builtin|legacy)\.)?import_(playbook|tasks|role)")
-LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
+LOOKUP = re.compile(r"\b(lookup|query|q)\b")
 MOST_IMPORTS = 50
+MOST_NODES = 20_000
+LONGEST_NAME = 100
+WHERE = (
+    "in the head of a play or in an import, which Ansible runs to check it; "
+    "ansible_playbook with check_mode does more than that"
+)
 
 Play = Mapping[str, Any]
 
@@ -64,7 +70,7 @@ class Content:
     @property
     def names(self) -> list[str]:
         """What each play is called, or else what it is for."""
-        return [str(play.get("name") or play.get("hosts") or _imported(play) or "?") for play in self.plays]
+        return [_name(play.get("name")) or _name(play.get("hosts")) or _name(_imported(play)) for play in self.plays]
 
     @property
     def tasks(self) -> int:
@@ -103,70 +109,88 @@ def role_folder(roots: Roots, name: str, workspace: Path) -> Path:
 
 
 def check_inert(roots: Roots, path: Path) -> None:
-    """Return if checking the syntax of a playbook runs nothing; raises `ToolError` if a lookup might be run.
+    """Return if checking the syntax of a playbook runs nothing that stands in it; else raise `ToolError`.
 
     Ansible evaluates the head of a play and the names of what is imported while it only checks the syntax, and a
-    lookup can be a command: `hosts: "{{ lookup('pipe', 'rm -r /') }}"`.
+    lookup can be a command: `hosts: "{{ lookup('pipe', 'rm -r /') }}"`. What roles and files of variables bring along
+    is not looked at.
     """
     waiting, seen = [path], set[Path]()
-    while waiting and len(seen) < MOST_IMPORTS:
+    while waiting:
         path = waiting.pop()
         if path in seen:
             continue
         seen.add(path)
-        content = _content(roots, path)
-        if content is not None:
-            _check_heads(roots, path, content)
-            waiting += _imports(roots, path, content)
+        if len(seen) > MOST_IMPORTS:
+            raise ToolError(f"it imports more than {MOST_IMPORTS} playbooks; check one of those")
+        waiting += _checked(roots, path)
 
 
-def _content(roots: Roots, path: Path) -> Content | None:
-    """What is no playbook is for Ansible to tell, with the line."""
-    with suppress(ToolError):
-        return Content.of(roots.read(path))
-    return None
-
-
-def _check_heads(roots: Roots, path: Path, content: Content) -> None:
-    templated = any("{{" in text or "{%" in text for play in content.plays for text in _evaluated(play))
-    if templated and LOOKUP.search(content.text.decode(errors="replace")):
-        raise ToolError(
-            f"{roots.shown(path)} is not checked: it has lookups, and a template in the head of a play or in an "
-            "import, which Ansible runs to check it; ansible_playbook with check_mode does more than that"
-        )
+def _checked(roots: Roots, path: Path) -> list[Path]:
+    """Look at one playbook; returns those it imports."""
+    text = roots.read(path)
+    try:
+        plays = Content.of(text).plays
+    except ToolError:  # what is no playbook is for Ansible to tell, with the line, if it runs nothing of it
+        plays = ()
+    evaluated = [words for play in plays for words in _evaluated(play)] if plays else [text.decode(errors="replace")]
+    templated = any("{{" in words or "{%" in words for words in evaluated)
+    if templated and LOOKUP.search(text.decode(errors="replace")):
+        raise ToolError(f"{roots.shown(path)} is not checked: it has lookups, and a template {WHERE}")
+    if any("{" in text for play in plays for text in _texts(_imported(play))):
+        raise ToolError(f"{roots.shown(path)} is not checked: which playbook it imports is a template {WHERE}")
+    return list(_imports(roots, path, plays))
 
 
 def _evaluated(play: Play) -> Iterator[str]:
     """The texts that Ansible evaluates when it reads a play."""
     for key, value in play.items():
         if key in LISTS:
-            yield from (str(name) for name in _static_imports(value))
+            imported = (
+                inner for task in _mappings(value) for name, inner in task.items() if IMPORT.fullmatch(str(name))
+            )
+            yield from (text for inner in imported for text in _texts(inner))
         elif key != "vars":
-            yield str(value)
+            yield from _texts(value)
 
 
-def _static_imports(value: Any) -> Iterator[Any]:
-    """What tasks import by name, in blocks, too."""
+def _mappings(tasks: Any) -> Iterator[Mapping[Any, Any]]:
+    return (cast(dict[Any, Any], node) for node in _nodes(tasks) if isinstance(node, dict))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    return (node for node in _nodes(value) if isinstance(node, str))
+
+
+def _nodes(value: Any) -> Iterator[Any]:
+    """Everything in a value; raises `ToolError` if that is very much, as a text of a few anchors can make it."""
     waiting, looked_at = [value], 0
-    while waiting and looked_at < 20_000:  # a text of few anchors can be a tree of very many nodes
+    while waiting:
         looked_at += 1
+        if looked_at > MOST_NODES:
+            raise ToolError("it is too large, or repeats too much, to be looked at")
         node = waiting.pop()
-        if isinstance(node, list):
+        yield node
+        if isinstance(node, dict):
+            waiting += cast(dict[Any, Any], node).values()
+        elif isinstance(node, list):
             waiting += cast(list[Any], node)
-        elif isinstance(node, dict):
-            tasks = cast(dict[Any, Any], node)
-            yield from (inner for key, inner in tasks.items() if IMPORT.fullmatch(str(key)))
-            waiting += [tasks[key] for key in ("block", "rescue", "always") if key in tasks]
 
 
-def _imports(roots: Roots, path: Path, content: Content) -> Iterator[Path]:
-    for play in content.plays:
+def _imports(roots: Roots, path: Path, plays: Sequence[Play]) -> Iterator[Path]:
+    for play in plays:
         with suppress(ToolError):
-            yield roots.file(str(_imported(play) or ""), within=path.parent)
+            yield roots.file(_name(_imported(play), longest=None), within=path.parent)
 
 
 def _imported(play: Play) -> Any:
     return next((value for key, value in play.items() if IMPORT.fullmatch(str(key))), None)
+
+
+def _name(value: Any, longest: int | None = LONGEST_NAME) -> str:
+    """A name, or the first of several; what else may stand there is of no use as one."""
+    first = next(iter(cast(list[Any], value)), None) if isinstance(value, list) else value
+    return first[:longest] if isinstance(first, str) else ""
 
 
 def _are_plays(found: Any) -> bool:

@@ -76,7 +76,7 @@ class Roots:
         except FileExistsError as error:
             raise ToolError(f"there is {self.shown(path)} already") from error
         except OSError as error:
-            raise _refused("write", path, error) from error
+            raise _refused("written", path, error) from error
 
     def make(self, path: Path) -> None:
         """Make a folder, and those on the way to it, unless it is there; a link on the way is refused."""
@@ -88,7 +88,7 @@ class Roots:
                 with self._entered(made.parent) as parent, suppress(FileExistsError):
                     os.mkdir(made.name, dir_fd=parent)
             except OSError as error:
-                raise _refused("make", path, error) from error
+                raise _refused("made", path, error) from error
         with self._entered(path):
             return
 

@@ -43,7 +43,7 @@ def _prepare(visit: Visit, row: Row | None, values: Values, body: Mapping[str, A
 
 
 def _test(visit: Visit, id: int) -> Reply:  # noqa: A002 # what AWX calls it
-    """Send a test message; as nobody listens, it fails unless the address says otherwise."""
+    """Send a test message, which arrives unless the address has one of three words in it."""
     template = visit.row("notification_templates", id, "edit")
     where = template["notification_configuration"]
     recipients = str(where.get("url") or ", ".join(where.get("channels", where.get("recipients", []))))
@@ -57,6 +57,8 @@ def _test(visit: Visit, id: int) -> Reply:  # noqa: A002 # what AWX calls it
         body={"body": f"Test Notification {number} https://awx.alpenkraft.example"},
     )
     reply = visit.created(row, {"notification": row["id"]}, 202)
+    if "never" in recipients:
+        return reply
     fails = "127.0.0.1" in recipients or "invalid" in recipients
     row.update(status="failed" if fails else "successful", notifications_sent=0 if fails else 1)
     row["error"] = f"HTTPConnectionPool: Max retries exceeded with url {recipients}" if fails else ""

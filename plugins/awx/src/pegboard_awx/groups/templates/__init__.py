@@ -29,7 +29,6 @@ GROUP = Group(
 )
 
 ALIASES = {
-    "get_template": "get_job_template",
     "template_create": "create_job_template",
     "template_delete": "delete_job_template",
 }

@@ -27,11 +27,5 @@ GROUP = Group(
     ],
 )
 
-ALIASES = {
-    "list_workflow_templates": "list_workflow_job_templates",
-    "create_workflow_template": "create_workflow_job_template",
-    "update_workflow_template": "update_workflow_job_template",
-    "delete_workflow_template": "delete_workflow_job_template",
-    "launch_workflow": "launch_workflow_job_template",
-}
+ALIASES = {"list_workflow_templates": "list_workflow_job_templates"}
 """Old names, without the prefix `awx_`."""
