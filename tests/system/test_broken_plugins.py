@@ -91,7 +91,7 @@ REASONS = {
 }
 """The phase each does not get through, and a part of what is said about it."""
 
-SETTINGS = {"loading": {"timeout": TIMEOUT}}
+SETTINGS = {"loading": {"timeout": TIMEOUT}, "plugins": {"bad_settings": {}}}
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_strict_makes_a_broken_plugin_fatal(plugins: list[Installed], tmp_path: 
         "--strict",
         folder=tmp_path,
         plugins=[broken],
-        settings={"plugins": {"postgres": {"dsn": "postgresql://x@localhost/x"}}},
+        settings={"plugins": {"postgres": {"dsn": "postgresql://x@localhost/x"}, "bad_settings": {}}},
     )
     assert done.returncode == 1
     said = done.stderr.decode()

@@ -29,7 +29,8 @@ def hub_plugin() -> Plugin:
 """
 ENDPOINTS = ["/hub", "/many", "/many/jobs", "/many/job_templates", "/ops"]
 """Those with a port of their own, in order."""
-OPS: dict[str, Any] = {"endpoints": {"ops": {"tools": ["many_*"], "budget": {"tools": 5}}}}
+WRITING: dict[str, Any] = {"plugins": {"many": {"writes": "allow"}}}
+OPS: dict[str, Any] = {"endpoints": {"ops": {"tools": ["many_*"], "budget": {"tools": 5}}}, **WRITING}
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +74,7 @@ async def reloaded(hub: HubProcess, folder: Path, plugin: Installed, settings: M
     """What `/health` says of the configuration after a file was written and SIGHUP was handled."""
     async with httpx.AsyncClient(base_url=hub.url) as http:
         before = (await http.get("/health")).json()["configuration"]
-        configure(folder, [plugin], settings)
+        configure(folder, [plugin], {**WRITING, **settings})
         hub.signal(signal.SIGHUP)
         with anyio.fail_after(10):
             while (now := (await http.get("/health")).json()["configuration"])["attempts"] == before["attempts"]:
@@ -120,7 +121,7 @@ async def test_a_port_that_is_taken_is_told(installed_many: Installed, tmp_path:
 @pytest.mark.parametrize("where", ["/sse", "/mcp"])
 async def test_a_reload_reaches_open_sessions(where: str, installed_many: Installed, tmp_path: Path) -> None:
     heard: list[str] = []
-    with serving(tmp_path, installed_many) as hub:
+    with serving(tmp_path, installed_many, settings=WRITING) as hub:
         with anyio.fail_after(30):
             async with session_at(f"{hub.url}/many{where}", heard) as session:
                 assert len(await names_at(session)) == 13

@@ -228,7 +228,7 @@ class Hub:
 
     def _report(self) -> None:
         for plugin in self.quarantined:
-            log.log(logging.WARNING if plugin.is_failure else logging.INFO, "%s", plugin)
+            log.log(logging.INFO if plugin.is_idle else logging.WARNING, "%s", plugin)
         for plugin in self.plugins:
             log.info("plugin %s is served with %d tools%s", plugin.owner, len(plugin.tools), _withheld(plugin))
         for line in needless([tool for plugin in self.plugins for tool in plugin.tools], self.settings):
