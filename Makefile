@@ -30,9 +30,10 @@ types: $(VENV)/ready ## Check types, strictly
 
 docs: $(VENV)/ready ## Write the generated pages anew
 	$(BIN)/python -m pegboard.cli.reference docs
+	$(BIN)/python -m pegboard.cli.tables plugins/awx/README.md
 
 docs-check: docs ## Fail when a generated page is stale
-	git diff --exit-code -- docs
+	git diff --exit-code -- docs plugins
 
 bench: $(VENV)/ready ## Measure against the bare SDK server and FastMCP
 	$(BIN)/python -m bench

@@ -91,7 +91,7 @@ REASONS = {
 }
 """The phase each does not get through, and a part of what is said about it."""
 
-SETTINGS = {"loading": {"timeout": TIMEOUT}, "plugins": {"bad_settings": {}}}
+SETTINGS: dict[str, Any] = {"loading": {"timeout": TIMEOUT}, "plugins": {"bad_settings": {}}}
 
 
 @pytest.fixture(scope="module")

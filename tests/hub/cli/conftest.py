@@ -25,7 +25,12 @@ Run = Callable[..., Result]
 Start = Callable[..., AbstractContextManager["Running"]]
 Install = Callable[..., Path]
 
-CONFIGURED = {"PEGBOARD_NEO4J_URL": "bolt://127.0.0.1:7687", "PEGBOARD_QDRANT_MEMORY": "true"}
+CONFIGURED = {
+    "PEGBOARD_AWX_URL": "http://127.0.0.1:9",
+    "PEGBOARD_AWX_TOKEN": "none",
+    "PEGBOARD_NEO4J_URL": "bolt://127.0.0.1:7687",
+    "PEGBOARD_QDRANT_MEMORY": "true",
+}
 """What the plugins of this repository need that these tests are not about."""
 
 DEADLINE = 30

@@ -211,7 +211,7 @@ def test_progress_is_told_on_a_terminal(run: Run, tea: Path, monkeypatch: pytest
     assert tea.exists()
 
 
-@pytest.mark.parametrize("path", ["/mcp", "/tea/sse"])
+@pytest.mark.parametrize("path", ["/tea/mcp", "/tea/sse"])
 def test_a_running_hub_can_be_called_by_url(run: Run, start: Start, tea: Path, path: str) -> None:
     with start("serve", "--port", "0", "--json", PEGBOARD_TEA_KIND="black") as running:
         url = running.ready()["url"] + path
@@ -227,7 +227,7 @@ def test_a_running_hub_can_be_called_by_url(run: Run, start: Start, tea: Path, p
     assert tea.exists()
 
 
-@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+@pytest.mark.parametrize("path", ["/profiles/unlimited/mcp", "/profiles/unlimited/sse"])
 def test_a_hub_that_does_not_run_is_one_message(run: Run, path: str) -> None:
     result = run("call", "--url", f"http://127.0.0.1:9{path}", "tea_brew")
 
@@ -253,7 +253,7 @@ def hub_plugin() -> Plugin:
 """
 
 
-@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+@pytest.mark.parametrize("path", ["/profiles/unlimited/mcp", "/profiles/unlimited/sse"])
 def test_a_hub_that_dies_in_a_call_is_one_message(run: Run, start: Start, install: Install, path: str) -> None:
     install("acme-dying", dying=DYING)
 

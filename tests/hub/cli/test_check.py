@@ -48,6 +48,7 @@ def test_every_problem_is_printed_not_only_the_first(
     run: Run, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("acme-tea", tea=TEA)
+    monkeypatch.setattr("pegboard.cli.problems.OWN_DISTRIBUTIONS", frozenset({"pegboard-soup"}))
     monkeypatch.setenv("PEGBOARD_CALLS_DEADLINE", "-1")
     monkeypatch.setenv("PEGBOARD_LOG_LEVEL", "file:/nowhere")
     monkeypatch.setenv("PEGBOARD_SERVER_PROT", "1")
@@ -65,7 +66,7 @@ def test_every_problem_is_printed_not_only_the_first(
         kind = 3
         kin = "black"
         [plugins.posgres]
-        [plugins.awx]
+        [plugins.soup]
         [plugins.xyzzy]
         """
     )
@@ -84,8 +85,8 @@ def test_every_problem_is_printed_not_only_the_first(
         "server, calls, results, loading, trust, budget, endpoints, log, audit, telemetry, plugins",
         "error: pegboard.toml: [plugins.tea]: kind: must be a string (plugin 'tea' of acme-tea 1.0)",
         "error: pegboard.toml: [plugins.tea]: kin: unknown key; did you mean 'kind'? (plugin 'tea' of acme-tea 1.0)",
-        "error: pegboard.toml: [plugins.awx]: no plugin of this name is installed; pip install pegboard-awx",
         "error: pegboard.toml: [plugins.posgres]: no plugin of this name is installed; did you mean 'postgres'?",
+        "error: pegboard.toml: [plugins.soup]: no plugin of this name is installed; pip install pegboard-soup",
         "error: pegboard.toml: [plugins.xyzzy]: no plugin of this name is installed; "
         "`pegboard plugins` lists those that are",
         "warning: PEGBOARD_SERVER_PROT: no setting has this name; did you mean 'PEGBOARD_SERVER_PORT'?",

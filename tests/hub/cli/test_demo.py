@@ -94,7 +94,7 @@ def test_the_hub_of_a_demo_uses_its_data_whatever_is_configured(start: Start, ru
         "demo", "--with", "tea", "--folder", "data", "--port", "0", "--json", PEGBOARD_TEA_KIND="red"
     ) as running:
         url = running.ready()["url"]
-        result = run("call", "--url", f"{url}/mcp", "tea_brew", "--cups", "1")
+        result = run("call", "--url", f"{url}/tea/mcp", "tea_brew", "--cups", "1")
         running.ended(signal=signal.SIGTERM)
 
     assert json.loads(result.stdout)["kind"] == "oolong"
@@ -141,7 +141,7 @@ def test_a_demo_nobody_has_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPa
 
     assert (near.exit_code, far.exit_code, none.exit_code) == (2, 2, 2)
     assert "did you mean 'postgres'?" in near.stderr
-    assert "there are neo4j, postgres, qdrant" in far.stderr
+    assert "there are awx, neo4j, postgres, qdrant" in far.stderr
     assert "pip install 'pegboard[demo]'" in none.stderr
 
 

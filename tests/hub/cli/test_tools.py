@@ -53,4 +53,4 @@ def test_a_plugin_or_endpoint_that_is_not_there_is_answered_with_the_nearest(run
 
     assert (plugin.exit_code, endpoint.exit_code) == (2, 2)
     assert "did you mean 'tea'?" in plugin.stderr
-    assert "there are all, hub, neo4j, qdrant, tea" in endpoint.stderr
+    assert "there are all, awx, hub, neo4j, qdrant, tea" in endpoint.stderr

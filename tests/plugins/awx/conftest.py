@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,13 +12,16 @@ from typing import Any
 import anyio
 import pytest
 from jsonschema import Draft202012Validator
+
+from pegboard.arguments import Arguments
+from pegboard.output import Output
+from pegboard.pools import Pools
 from pegboard_awx import AWX, Target
 from pegboard_awx.api import Api
 from pegboard_awx.double import Double, serving
+from pegboard_awx.double.life import Life
 from pegboard_awx.double.seed import TOKEN
-
-from pegboard import tools
-from pegboard.pools import Pools
+from pegboard_awx.double.world import World
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 
@@ -26,16 +30,28 @@ NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 def schemas_are_made_once() -> Generator[None]:
     """Make and check the schemas of each tool once: with a hub for every test they would take most of the time."""
 
+    checked = Draft202012Validator.check_schema
+
     @cache
     def check(schema: str) -> None:
         checked(json.loads(schema))
 
-    checked = Draft202012Validator.check_schema
+    def check_once(schema: Any) -> None:
+        check(json.dumps(schema))
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tools, "Arguments", cache(tools.Arguments))
-        patch.setattr(tools, "Output", cache(tools.Output))
-        patch.setattr(Draft202012Validator, "check_schema", lambda schema: check(json.dumps(schema)))
+        patch.setattr("pegboard.tools.Arguments", cache(Arguments))
+        patch.setattr("pegboard.tools.Output", cache(Output))
+        patch.setattr(Draft202012Validator, "check_schema", check_once)
+        patch.setitem(sys.modules, "sniffio", None)  # httpcore looks for it at every request, all along the path
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for an AWX that is in this process only as long as that needs."""
+    for pause in ("api.FIRST_PAUSE", "launching.PAUSE", "waiting.POLL", "waiting.SETTLING"):
+        monkeypatch.setattr(f"pegboard_awx.{pause}", 0.02)
 
 
 @pytest.fixture
@@ -59,10 +75,14 @@ async def api(url: str) -> AsyncGenerator[Api]:
 
 def company(**how: Any) -> Double:
     """A fresh double of the company's AWX at NOW, as a platform or below a path if that is said."""
-    double = Double(speed=0, start=NOW, seed=lambda *empty: None, **how)
+    double = Double(speed=0, start=NOW, seed=_leave_empty, **how)
     double.world, double.life = pickle.loads(_sown())
     double.clock = double.world.clock
     return double
+
+
+def _leave_empty(world: World, life: Life) -> None:
+    pass
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Rows of the double, as tests look for them, and requests it has got."""
+"""Rows of the double, as tests look for them, where people see them, and requests it has got."""
 
 from typing import Any
 
@@ -21,6 +21,11 @@ def number(double: Double, collection: str, name: str, **values: Any) -> int:
 def is_there(double: Double, collection: str, name: str) -> bool:
     """Whether there is an object with this name."""
     return double.world.store.find(collection, name=name) is not None
+
+
+def page(double: Double, url: str, path: str) -> str:
+    """Where people see an object in the web: AWX's own pages, or the platform's, which have dashes."""
+    return f"{url}/execution/{path.replace('_', '-')}" if double.platform else f"{url}/#/{path}"
 
 
 def writes(double: Double) -> list[tuple[str, Any]]:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pytest
-from pegboard_awx.answers import refusal
 from tests.plugins.awx.shapes import RECORDED
 
 from pegboard import ToolError
+from pegboard_awx.answers import refusal
 
 KINDS = {400: "validation", 401: "auth", 403: "permission", 404: "not_found", 405: "not_allowed_now", 409: "conflict"}
 OTHER_KINDS = {

@@ -2,16 +2,12 @@
 
 import anyio
 import pytest
+from tests.plugins.awx.conftest import NOW, reaching
+
 from pegboard_awx import AwxError
 from pegboard_awx.api import Api
 from pegboard_awx.double import Double, Fault, serving
 from pegboard_awx.double.seed import READ_TOKEN, VIEWER_TOKEN
-from tests.plugins.awx.conftest import NOW, reaching
-
-
-@pytest.fixture(autouse=True)
-def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pegboard_awx.api.FIRST_PAUSE", 0.01)
 
 
 async def refused(work: object) -> AwxError:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pegboard_awx.demo import demo
 from tests.plugins.awx.conftest import reaching
+
+from pegboard_awx.demo import demo
 
 
 async def test_the_demo_is_an_awx_with_a_past(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.plugins.awx.conftest import NOW, reaching
+
 from pegboard_awx import AwxError
 from pegboard_awx.api import Api, Object
 from pegboard_awx.double import Double, serving
@@ -13,7 +15,6 @@ from pegboard_awx.double.filtering import LOOKUPS, filtered
 from pegboard_awx.double.refusals import Refusal
 from pegboard_awx.double.rrules import read
 from pegboard_awx.double.seed import OPERATOR_TOKEN, READ_TOKEN, VIEWER_TOKEN
-from tests.plugins.awx.conftest import NOW, reaching
 
 DOUBLE = Double(speed=0, start=NOW)
 """For what only reads."""

@@ -1,13 +1,12 @@
 """Lists of AWX as rows: one page after the other, as far as somebody reads."""
 
+from pegboard import Call
+from pegboard.pools import Pools
+from pegboard.rows import Reading
 from pegboard_awx import Settings
 from pegboard_awx.double import Double
 from pegboard_awx.double.seed import TOKEN
 from pegboard_awx.listing import listing
-
-from pegboard import Call
-from pegboard.pools import Pools
-from pegboard.rows import Reading
 
 
 def call_of(pools: Pools, url: str) -> Call[Settings]:

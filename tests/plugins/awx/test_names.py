@@ -1,6 +1,7 @@
 """Things are called by number, by exact name, or by name and place."""
 
 import pytest
+
 from pegboard_awx import AwxError
 from pegboard_awx.api import Api
 from pegboard_awx.double import Double

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pegboard_awx import AwxError, Target
 from pegboard_awx.paths import below, join
 

@@ -12,13 +12,14 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, Tool
 
-from pegboard.cli.connection import in_process, remote
+from pegboard.cli.connection import EVERYTHING, in_process, remote
 from pegboard.cli.failures import Failure, Mistake
 from pegboard.cli.options import config_option, debug_option, json_option
 from pegboard.cli.parameters import args_option, read_object, read_parameters
 from pegboard.cli.starting import log_to_stderr, read_settings, run
 from pegboard.cli.text import print_json
 from pegboard.endpoint import DEADLINE_KEY
+from pegboard.overflow import CALL_TOOL
 from pegboard.settings import CallSettings
 from pegboard.validation import did_you_mean
 
@@ -101,6 +102,8 @@ def _find(tools: list[Tool], name: str) -> Tool:
         if tool.name == name:
             return tool
     hint = did_you_mean(name, [tool.name for tool in tools])
+    if any(tool.name == CALL_TOOL for tool in tools):
+        hint = f"it may be hidden by the endpoint's budget: call it at {EVERYTHING}/mcp, which lists every tool"
     raise Mistake(
         f"there is no tool {name!r}; "
         + (hint or "`pegboard tools` lists them, and `pegboard plugins` says why one is not served")

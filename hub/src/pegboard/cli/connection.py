@@ -14,14 +14,16 @@ from pegboard.hub import Hub
 from pegboard.settings import HubSettings
 from pegboard.testing import client_of
 
+EVERYTHING = "/profiles/unlimited"
+
 ANSWER_TIMEOUT = 10
 """Seconds a running hub has to answer anything but a tool call."""
 
 
 @asynccontextmanager
 async def in_process(settings: HubSettings) -> AsyncGenerator[Client]:
-    """A client of a hub that lives as long as the block, without a port."""
-    async with Hub(settings) as hub, client_of(hub) as client:
+    """A client of a hub that lives as long as the block, without a port; it sees every tool, whatever the budget."""
+    async with Hub(settings) as hub, client_of(hub, EVERYTHING) as client:
         yield client
 
 

@@ -63,7 +63,7 @@ async def wait(
     run: Run,
     seconds: float | None = None,
     *,
-    poll: float = POLL,
+    poll: float | None = None,
     job: Object | None = None,
 ) -> Waited:
     """Look at a job again and again until it is done, at most `seconds` and no longer than the call may wait.
@@ -72,6 +72,7 @@ async def wait(
     there or may not be seen; an AWX that is away for a while is waited for. A workflow in which only an approval is
     left to be decided is not.
     """
+    poll = POLL if poll is None else poll
     waited = Waited(job or await api.get(*run.path))
     waited.see(waited.job)
     steps = 0
@@ -94,7 +95,7 @@ async def outcome(
     run: Run,
     seconds: float | None = None,
     *,
-    poll: float = POLL,
+    poll: float | None = None,
     job: Object | None = None,
     warnings: Sequence[str] = (),
 ) -> Result:

@@ -1,4 +1,4 @@
-"""Every test of a group that takes `double` or `url` runs over AWX, below a path of a proxy, and over a platform."""
+"""What the tools of the groups talk to: AWX, AWX below a path of a proxy, and the controller of a platform."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,19 +9,28 @@ from tests.plugins.awx.conftest import company
 
 from pegboard_awx.double import Double
 
-AWX = "awx"
 SERVERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {AWX: {}, "below": {"root": "/tools/awx"}, "platform": {"platform": True}}
+    {"awx": {}, "below": {"root": "/tools/awx"}, "platform": {"platform": True}}
 )
+
+shared = pytest.mark.awx_only("users, teams and organizations are made, changed and deleted in the platform")
+"""For a test, or a set of its arguments; what a platform answers instead has tests of its own."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "awx_only(reason): what a platform does not have, or keeps to itself")
+    config.addinivalue_line("markers", "awx_only(reason): what a platform does not have")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is `awx_only` where it would run over a platform."""
-    items[:] = [item for item in items if not (_server(item) == "platform" and item.get_closest_marker("awx_only"))]
+    """Run each test that takes `double` or `url` over AWX and a platform, and one of each kind below a path, too."""
+    items[:] = [item for item in items if not isinstance(item, pytest.Function) or _is_wanted(item)]
+
+
+def _is_wanted(item: pytest.Function) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if parameters.get("server") == "below":
+        return len(parameters) == 1  # other arguments make no other paths
+    return parameters.get("server") != "platform" or item.get_closest_marker("awx_only") is None
 
 
 @pytest.fixture(params=SERVERS)
@@ -34,7 +43,3 @@ def server(request: pytest.FixtureRequest) -> str:
 def double(server: str) -> Double:
     """The company's AWX, with a clock that only the test moves."""
     return company(**SERVERS[server])
-
-
-def _server(item: pytest.Item) -> str | None:
-    return item.callspec.params.get("server") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.plugins.awx.asking import asking, size
 from tests.plugins.awx.conftest import NOW
+from tests.plugins.awx.groups.conftest import shared
 from tests.plugins.awx.rows import is_there, number, row, writes
 
 from pegboard_awx.double import Double, Fault, serving
@@ -42,6 +43,7 @@ async def test_teams_are_listed_small_with_how_many_there_are(url: str, double: 
     assert (none["items"], none["total"]) == ([], 0)
 
 
+@shared
 async def test_a_team_is_made_once_in_an_organization(url: str, double: Double) -> None:
     async with asking(url, GROUP) as ask:
         made = await ask("create_team", name="Night watch", organization_id="Alpenkraft")
@@ -66,6 +68,7 @@ async def test_a_team_whose_making_got_no_answer_is_not_made_twice(url: str, dou
     assert len(double.seen("POST", "/teams/")) == 1
 
 
+@shared
 async def test_a_dry_run_shows_who_is_in_a_team_and_deletes_nothing(url: str, double: Double) -> None:
     async with asking(url, GROUP) as ask:
         dry = await ask("delete_team", team_id="Operations++Alpenkraft", dry_run=True)
@@ -291,8 +294,8 @@ async def test_an_awx_without_role_definitions_still_says_which_roles_there_are(
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        ("create_team", {"name": "Night watch", "organization_id": 1}),
-        ("delete_team", {"team_id": OPERATIONS}),
+        pytest.param("create_team", {"name": "Night watch", "organization_id": 1}, marks=shared),
+        pytest.param("delete_team", {"team_id": OPERATIONS}, marks=shared),
         ("set_team_members", {"team_id": OPERATIONS, "add": [VERA]}),
         ("grant_role", {"object_type": "organization", "object_id": 1, "role": "Admin", "user_id": VERA}),
         ("revoke_role", {"object_type": "organization", "object_id": 1, "role": "Member", "user_id": NORA}),
@@ -310,7 +313,7 @@ async def test_who_may_not_write_is_told_so(
     assert members(double, "Operations") == ["nora"]
 
 
-async def test_a_platform_keeps_teams_to_itself_but_roles_on_objects_are_awx_s(double: Double) -> None:
+async def test_a_platform_keeps_teams_to_itself_but_roles_on_objects_are_awx_s() -> None:
     double = Double(speed=0, start=NOW, platform=True)
     hello = number(double, "job_templates", "Hello")
     async with serving(double) as url, asking(url, GROUP) as ask:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.plugins.awx.asking import asking, size
 from tests.plugins.awx.conftest import NOW
+from tests.plugins.awx.rows import page
 
 from pegboard_awx.double import Double, Fault, serving
 from pegboard_awx.double.seed import OPERATOR_TOKEN, TOKEN, VIEWER_TOKEN
@@ -68,13 +69,12 @@ async def test_the_way_from_launch_to_output_is_the_same_on_every_platform(platf
 
     assert connection["platform"] == ("aap" if platform else "awx")
     assert connection["auth"] == "basic"
-    page = "execution/jobs" if platform else "#/jobs"
-    assert job["web_url"] == f"{url}/{page}/playbook/{job['id']}/output"
+    assert job["web_url"] == page(double, url, f"jobs/playbook/{job['id']}/output")
     assert job["status"] == "successful"
     assert "hello from lab-01" in output["text"]
 
 
-async def test_the_connection_names_version_and_user(url: str) -> None:
+async def test_the_connection_names_version_and_user(url: str, double: Double) -> None:
     async with asking(url, GROUP, token=OPERATOR_TOKEN) as ask:
         connection = await ask("test_connection")
 
@@ -83,9 +83,9 @@ async def test_the_connection_names_version_and_user(url: str) -> None:
         "reachable": True,
         "url": url,
         "auth": "token",
-        "platform": "awx",
+        "platform": "aap" if double.platform else "awx",
         "version": "24.6.1",
-        "api_prefix": "/api/v2/",
+        "api_prefix": double.prefix.removeprefix(double.root),
         "user": "nora",
         "is_superuser": False,
     }
@@ -293,7 +293,7 @@ async def test_a_name_with_its_organization_is_a_template_too(url: str) -> None:
     assert answer["template"] == "Hello"
 
 
-async def test_a_job_is_shown_without_what_nobody_reads(url: str) -> None:
+async def test_a_job_is_shown_without_what_nobody_reads(url: str, double: Double) -> None:
     async with asking(url, GROUP) as ask:
         job = await ask("get_job", job_id=DEPLOY)
 
@@ -314,7 +314,7 @@ async def test_a_job_is_shown_without_what_nobody_reads(url: str) -> None:
         "hosts": {"changed": 10},
         "extra_vars": {"release": "2026.11.2", "environment": "production", "batch": 2},
         "artifacts": {"release": "2026.11.3"},
-        "web_url": f"{url}/#/jobs/playbook/{DEPLOY}/output",
+        "web_url": page(double, url, f"jobs/playbook/{DEPLOY}/output"),
     }
 
 

@@ -176,7 +176,7 @@ async def test_an_endpoint_of_one_environment_knows_no_other(url: str, places: d
     ],
 )
 async def test_an_environment_that_fails_names_the_step(
-    url: str, places: dict[str, Any], settings: dict[str, Any], step: str
+    url: str, double: Double, places: dict[str, Any], settings: dict[str, Any], step: str
 ) -> None:
     places["broken"] = {"url": url, **settings}
     places["broken"]["url"] = places["broken"]["url"].format(host=url.removeprefix("http://"))
@@ -186,11 +186,13 @@ async def test_an_environment_that_fails_names_the_step(
 
     assert (broken["environment"], broken["failed_step"]) == ("broken", step)
     assert broken["error"]
-    assert (prod["reachable"], prod["user"], prod["platform"]) == (True, "vera", "awx")
+    assert (prod["reachable"], prod["user"], prod["platform"]) == (True, "vera", "aap" if double.platform else "awx")
     assert TOKEN not in str(broken)
 
 
-async def test_an_environment_is_described_with_what_the_operator_allows(url: str, places: dict[str, Any]) -> None:
+async def test_an_environment_is_described_with_what_the_operator_allows(
+    url: str, double: Double, places: dict[str, Any]
+) -> None:
     async with asking(url, GROUP, environments=places) as ask:
         prod = await ask("describe_environment")
         lab = await ask("describe_environment", name="lab")
@@ -198,10 +200,10 @@ async def test_an_environment_is_described_with_what_the_operator_allows(url: st
     assert prod == {
         "environment": "prod",
         "url": url,
-        "platform": "awx",
+        "platform": "aap" if double.platform else "awx",
         "version": "24.6.1",
-        "api_prefix": "/api/v2/",
-        "features": {"tokens_api": True, "bulk": True, "role_definitions": True, "approvals": True},
+        "api_prefix": double.prefix.removeprefix(double.root),
+        "features": {"tokens_api": not double.platform, "bulk": True, "role_definitions": True, "approvals": True},
         "policy": {"writes": "deny", "read_only": True, "allowed_templates": ["Deploy*"]},
     }
     assert (lab["platform"], lab["api_prefix"]) == ("aap", "/api/controller/v2/")

@@ -7,6 +7,7 @@ from mcp.client.session import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
 from tests.plugins.awx.asking import Asking, asking, size
 from tests.plugins.awx.conftest import NOW
+from tests.plugins.awx.groups.conftest import shared
 from tests.plugins.awx.rows import is_there, number, row, writes
 
 from pegboard import Plugin
@@ -86,6 +87,7 @@ async def test_an_organization_that_is_not_there_is_told_with_names_that_are_nea
     assert writes(double) == []
 
 
+@shared
 async def test_an_organization_is_made_once(url: str, double: Double) -> None:
     async with asking(url, GROUP) as ask:
         made = await ask("create_organization", name="Warehouse", description="Boxes", max_hosts=10)
@@ -107,6 +109,7 @@ async def test_an_organization_whose_making_got_no_answer_is_not_made_twice(url:
     assert len(double.seen("POST", "/organizations/")) == 1
 
 
+@shared
 async def test_only_what_differs_is_changed(url: str, double: Double) -> None:
     async with asking(url, GROUP) as ask:
         changed = await ask("update_organization", organization_id="Lab", name="Lab", max_hosts=5)
@@ -132,6 +135,7 @@ async def test_a_dry_run_shows_all_that_awx_would_delete_with_an_organization(ur
     assert writes(double) == []
 
 
+@shared
 async def test_an_organization_that_is_not_empty_is_not_deleted_unawares(url: str, double: Double) -> None:
     """The trap: AWX answers 204 at once and takes inventories and teams along."""
     async with asking(url, GROUP) as ask:
@@ -148,6 +152,7 @@ async def test_an_organization_that_is_not_empty_is_not_deleted_unawares(url: st
     assert is_there(double, "projects", "Lab manual")
 
 
+@shared
 async def test_an_empty_organization_is_just_deleted(url: str, double: Double) -> None:
     double.world.make("organizations", None, name="Empty")
     async with asking(url, GROUP) as ask:
@@ -157,6 +162,7 @@ async def test_an_empty_organization_is_just_deleted(url: str, double: Double) -
     assert not is_there(double, "organizations", "Empty")
 
 
+@shared
 @pytest.mark.parametrize("action", ["accept", "decline"])
 async def test_the_user_is_asked_with_all_that_goes(url: str, double: Double, action: Any) -> None:
     asked: list[str] = []
@@ -208,9 +214,9 @@ async def test_of_very_many_members_the_first_are_shown_and_the_rest_is_told(url
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        ("create_organization", {"name": "Warehouse"}),
+        pytest.param("create_organization", {"name": "Warehouse"}, marks=shared),
         ("update_organization", {"organization_id": 1, "description": "x"}),
-        ("delete_organization", {"organization_id": 1, "with_contents": True}),
+        pytest.param("delete_organization", {"organization_id": 1, "with_contents": True}, marks=shared),
     ],
 )
 @pytest.mark.parametrize("token", [VIEWER_TOKEN, READ_TOKEN])

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from tests.plugins.awx.asking import asking, size
 from tests.plugins.awx.conftest import NOW
-from tests.plugins.awx.rows import is_there, number, row, writes
+from tests.plugins.awx.rows import is_there, number, page, row, writes
 
 from pegboard_awx.double import Double, Fault, serving
 from pegboard_awx.double.seed import OPERATOR_TOKEN, READ_TOKEN, TOKEN, VIEWER_TOKEN
@@ -98,7 +98,7 @@ async def test_a_project_is_shown_with_its_options_and_updates_but_never_raw(url
         full = await ask("list_projects", detail="full", name_contains="Web shop")
         manual = await ask("get_project", project_id="Lab manual")
 
-    assert shown["web_url"] == f"{url}/#/projects/{shown['id']}/details"
+    assert shown["web_url"] == page(double, url, f"projects/{shown['id']}/details")
     assert full["items"] == [{name: value for name, value in shown.items() if name != "web_url"}]
     assert (shown["credential"], shown["options"]) == ("Git deploy key", ["scm_update_on_launch"])
     assert shown["current_update"]["status"] == "pending"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.plugins.awx.asking import asking, size
-from tests.plugins.awx.rows import is_there, number, row, writes
+from tests.plugins.awx.rows import is_there, number, page, row, writes
 
 from pegboard_awx.double import Double, Fault, serving
 from pegboard_awx.double.seed import OPERATOR_TOKEN, READ_TOKEN
@@ -38,7 +38,9 @@ async def test_tools_that_write_are_absent_where_writes_are_denied(url: str) -> 
         assert {name.removeprefix("awx_") for name in await ask.tokens()} == READS
 
 
-async def test_a_template_is_shown_with_its_prompts_survey_and_credentials_but_never_raw(url: str) -> None:
+async def test_a_template_is_shown_with_its_prompts_survey_and_credentials_but_never_raw(
+    url: str, double: Double
+) -> None:
     async with asking(url, GROUP) as ask:
         deploy = await ask("get_job_template", template_id="Deploy web shop")
         by_number = await ask("get_job_template", template_id=deploy["id"])
@@ -59,7 +61,7 @@ async def test_a_template_is_shown_with_its_prompts_survey_and_credentials_but_n
         "batch",
         "approval_code",
     ]
-    assert deploy["web_url"] == f"{url}/#/templates/job_template/{deploy['id']}/details"
+    assert deploy["web_url"] == page(double, url, f"templates/job_template/{deploy['id']}/details")
     assert set(patch["asks"]) == {"extra_vars", "job_type", "limit"}
     assert not {"related", "summary_fields", "survey_enabled", "forks"} & deploy.keys()
     assert size(deploy) < 500
@@ -141,7 +143,8 @@ async def test_a_template_is_made_by_a_body_with_variables_as_a_string(url: str,
         )
         shown = await ask("get_job_template", template_id=made["id"])
 
-    assert made == {"id": made["id"], "name": "New", "web_url": f"{url}/#/templates/job_template/{made['id']}/details"}
+    at = page(double, url, f"templates/job_template/{made['id']}/details")
+    assert made == {"id": made["id"], "name": "New", "web_url": at}
     path, body = writes(double)[0]
     assert path == "job_templates/"
     assert isinstance(body, dict)
@@ -301,7 +304,7 @@ async def ask_awx_to_launch(double: Double, template: int) -> None:
 
     headers = {"Authorization": "Bearer alpenkraft-admin-token"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(double), base_url="http://awx", headers=headers) as awx:
-        (await awx.post(f"/api/v2/job_templates/{template}/launch/", json={})).raise_for_status()
+        (await awx.post(f"{double.prefix}job_templates/{template}/launch/", json={})).raise_for_status()
 
 
 async def test_a_copy_has_the_survey_and_the_credentials(url: str, double: Double) -> None:

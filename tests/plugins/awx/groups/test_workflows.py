@@ -9,7 +9,7 @@ from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 from tests.plugins.awx.asking import Asking, asking, size
 from tests.plugins.awx.conftest import NOW
-from tests.plugins.awx.rows import is_there, number, row, writes
+from tests.plugins.awx.rows import is_there, number, page, row, writes
 
 from pegboard import Plugin
 from pegboard.testing import connect
@@ -102,7 +102,7 @@ async def test_a_workflow_is_made_with_its_nodes_edges_and_approval(url: str, do
             nodes=NODES,
         )
 
-    assert made["web_url"] == f"{url}/#/templates/workflow_job_template/{made['id']}/details"
+    assert made["web_url"] == page(double, url, f"templates/workflow_job_template/{made['id']}/details")
     assert [node["identifier"] for node in made["nodes"]] == ["facts", "gate", "deploy", "sync"]
     assert row(double, "workflow_job_templates", "Flow")["extra_vars"] == '{"a": 1}'
     store = double.world.store
