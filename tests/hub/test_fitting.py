@@ -69,6 +69,13 @@ def test_a_mapping_without_lists_loses_entries_and_says_how_many() -> None:
     assert fitted.dropped == 1000 - len(fitted.value["sizes"])
 
 
+def test_what_has_few_keys_keeps_them_while_another_has_many() -> None:
+    fitted = fit({"info": {"sizes": {f"key {n}": n for n in range(1000)}, "name": "a", "kind": "b"}}, SMALL)
+
+    assert fits(fitted.text, SMALL)
+    assert set(fitted.value["info"]) == {"sizes", "name", "kind"}
+
+
 @settings(max_examples=150, deadline=None)
 @given(json_values)
 def test_whatever_it_was_it_fits_and_is_json(value: Any) -> None:

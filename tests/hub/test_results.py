@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import anyio
 import pytest
@@ -11,6 +11,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from pegboard import Call, Column, Plugin, PluginSettings, Reading, Rows, ToolError, tool
+from pegboard.fitting import estimate
 from pegboard.hub import Hub
 from pegboard.rows import Source
 from pegboard.testing import client_of, connect, hub_of
@@ -241,6 +242,143 @@ async def test_a_wrong_column_is_an_error_and_nothing_is_lost() -> None:
         assert (await asked(client, "fetch_more", cursor=first["cursor"]))["rows"][0][0] == 10
 
 
+@pytest.mark.parametrize("wrong", [{"nope": 1}, {"name": {"below": 1}}])
+async def test_a_wrong_filter_is_an_error_and_nothing_is_lost(wrong: dict[str, Any]) -> None:
+    async with connect(asking(Backend(100).source)) as client:
+        first = await asked(client, limit=10)
+        answer = await client.call_tool(
+            "fetch_more", {"cursor": first["cursor"], "filter": {"id": {"gt": 20}, **wrong}}
+        )
+        assert answer.is_error
+        assert (await asked(client, "fetch_more", cursor=first["cursor"]))["rows"][0][0] == 10
+
+
+async def test_a_call_that_comes_too_late_takes_no_rows_with_it() -> None:
+    backend = Backend(1_000_000)
+    async with connect(asking(backend.source), settings={"calls": {"deadline": 0.3}}) as client:
+        first = await asked(client, limit=10)
+        backend.stuck = anyio.Event()
+        late = await client.call_tool("fetch_more", {"cursor": first["cursor"], "filter": {"id": -1}})
+        assert problem_of(late).startswith("fetch_more did not finish")
+        assert (await asked(client, "fetch_more", cursor=first["cursor"]))["rows"][0][0] == 10
+
+
+async def test_two_calls_with_one_cursor_get_one_page() -> None:
+    pages: list[dict[str, Any]] = []
+    async with connect(asking(Backend(50_000).source)) as client:
+        first = await asked(client, limit=10)
+
+        async def more() -> None:
+            pages.append(await asked(client, "fetch_more", cursor=first["cursor"]))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(more)
+        last = await asked(client, "fetch_more", cursor=pages[0]["cursor"])
+
+    assert all(page == pages[0] for page in pages)
+    assert (pages[0]["rows"][0][0], last["rows"][0][0]) == (10, 20)
+
+
+async def test_others_are_served_while_a_filter_looks_at_many_rows() -> None:
+    @tool(read_only=True)
+    async def find() -> Rows:
+        return Rows.of(
+            [[n, "a name of some length " * 4] for n in range(15_000)], [Column("id"), Column("name")], limit=1
+        )
+
+    turns = before = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await checkpoint()
+            turns += 1
+
+    async with connect(Plugin(name="x", tools=[find])) as client, anyio.create_task_group() as tasks:
+        cursor = (await asked(client, "x_find"))["cursor"]
+        tasks.start_soon(count)
+        before = turns
+        await asked(client, "fetch_more", cursor=cursor, filter={"name": {"contains": "nothing"}})
+        tasks.cancel_scope.cancel()
+
+    assert turns - before > 15_000 / 500
+
+
+async def test_columns_that_are_repeated_count_once() -> None:
+    async with connect(asking(Backend(100).source)) as client:
+        first = await asked(client, limit=10)
+        page = await asked(client, "fetch_more", cursor=first["cursor"], columns=["name"] * 50_000)
+
+    assert page["columns"] == [{"name": "name", "type": "text"}]
+    assert page["rows"][0] == ["name 10"]
+
+
+# Rows that are hard to send
+
+
+async def test_more_columns_than_an_answer_can_take_are_cut() -> None:
+    @tool(read_only=True)
+    async def find() -> Rows:
+        return Rows.of([["a value"] * 1600], [Column(f"a column with a long name {n}", "text") for n in range(1600)])
+
+    async with connect(Plugin(name="x", tools=[find])) as client:
+        result = await client.call_tool("x_find", {})
+
+    assert estimate(result.content[0].model_dump()["text"]) < 4000
+    page = cast(dict[str, Any], result.structured_content)
+    shown = len(page["columns"])
+    assert shown > 50
+    assert len(page["rows"][0]) == shown
+    assert page["notice"] == f"only {shown} of 1600 columns have room; select the ones you need"
+
+
+async def test_an_object_with_more_keys_than_an_answer_can_take_is_cut() -> None:
+    @tool(read_only=True)
+    async def find() -> Rows:
+        return Rows.of([{f"a key with a long name {n}": "word " * 100 for n in range(3000)}] * 2)
+
+    async with connect(Plugin(name="x", tools=[find])) as client:
+        result = await client.call_tool("x_find", {})
+        page = cast(dict[str, Any], result.structured_content)
+        assert estimate(result.content[0].model_dump()["text"]) < 4000
+        assert len(page["items"][0]) > 50
+        assert (await asked(client, "fetch_more", cursor=page["cursor"], columns=["a key with a long name 2999"]))[
+            "items"
+        ]
+
+
+async def test_half_a_character_does_not_end_the_reading() -> None:
+    @tool(read_only=True)
+    async def find() -> Rows:
+        return Rows.of([["a\ud800b", {"\udfff": b"\xff"}], ["é", None]], [Column("text"), Column("more")])
+
+    async with connect(Plugin(name="x", tools=[find])) as client:
+        page = await asked(client, "x_find")
+
+    assert page["rows"] == [["a?b", {"?": "\ufffd"}], ["é", None]]
+
+
+async def test_a_row_with_columns_that_is_no_list_is_a_crash_of_the_tool(caplog: pytest.LogCaptureFixture) -> None:
+    @tool(read_only=True)
+    async def find() -> Rows:
+        return Rows.of(["abc"], [Column("text")])
+
+    async with connect(Plugin(name="x", tools=[find])) as client:
+        assert problem_of(await client.call_tool("x_find", {})).startswith("internal error in x_find")
+
+    assert "a row with columns is a list of values" in caplog.text
+
+
+async def test_a_long_notice_is_shortened() -> None:
+    @tool(read_only=True)
+    async def find() -> Rows:
+        return Rows.of([[1]], [Column("id")], notice="well " * 10_000)
+
+    async with connect(Plugin(name="x", tools=[find])) as client:
+        assert len((await asked(client, "x_find"))["notice"]) < 1100
+
+
 # Cursors
 
 
@@ -387,6 +525,26 @@ async def test_a_call_that_is_cancelled_ends_the_reading() -> None:
         await until(lambda: backend.open == 0)
 
     assert problem_of(result).startswith("x_ask did not finish in 0.05 s")
+
+
+async def test_a_call_that_fails_holds_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    backend = Backend(1_000_000)
+
+    @tool(read_only=True)
+    async def find() -> Rows:
+        return Rows(backend.source, limit=10, filter={"nope": 1})
+
+    async with connect(Plugin(name="x", tools=[find])) as client:
+        assert "no column 'nope'" in problem_of(await client.call_tool("x_find", {}))
+        assert backend.open == 0
+
+
+async def test_small_answers_that_go_on_are_bounded_too() -> None:
+    async with connect(asking(Backend(11).source), settings={"results": {"store_bytes": 20_000}}) as client:
+        cursors = [(await asked(client, limit=10))["cursor"] for _ in range(20)]
+        oldest = await client.call_tool("fetch_more", {"cursor": cursors[0]})
+        assert problem_of(oldest).startswith("there is no such cursor")
+        assert (await asked(client, "fetch_more", cursor=cursors[-1]))["rows"] == [[10, "name 10"]]
 
 
 async def test_what_is_kept_is_bounded_and_the_oldest_goes_first() -> None:

@@ -72,8 +72,19 @@ def fit(value: Any, limits: Limits) -> Fitted:
 
 
 def dump(value: Any) -> str:
-    """A JSON value as text."""
+    """A JSON value as text; raises `ValueError` for what is no Unicode."""
     return to_json(value, inf_nan_mode="null").decode()
+
+
+def readable(value: Any) -> Any:
+    """A value whose strings are all Unicode: half a surrogate pair becomes a question mark, bytes become text."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="replace").decode()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, dict):
+        return {readable(key): readable(inner) for key, inner in cast(dict[Any, Any], value).items()}
+    return [readable(inner) for inner in cast(list[Any], value)] if isinstance(value, list | tuple) else value
 
 
 class _Cutting:
@@ -105,11 +116,11 @@ class _Cutting:
 
     def _reduce(self) -> bool:
         """Take something away; returns whether there was anything."""
-        largest = _largest(self._value, list)
+        largest = _largest_list(self._value)
         if largest is None and self._length > SHORTEST_CELL:
             self._shorten()
             return True
-        largest = _largest(self._value, dict) if largest is None else largest
+        largest = _longest_mapping(self._value) if largest is None else largest
         if largest is not None:
             self._shrink(largest)
         return largest is not None
@@ -142,13 +153,16 @@ class _Cutting:
         self._dropped += len(items) - keep
 
 
-def _largest(value: Any, kind: type[Any]) -> tuple[Any, ...] | None:
-    """The path of the list, or mapping, that takes most; never the answer itself where that is a mapping."""
-    found = [
-        (size, path)
-        for size, path, inner in _containers(value, ())
-        if isinstance(inner, kind) and (path or kind is list)
-    ]
+def _largest_list(value: Any) -> tuple[Any, ...] | None:
+    """The path of the list that takes most."""
+    found = [(size, path) for size, path, inner in _containers(value, ()) if isinstance(inner, list)]
+    return max(found, key=lambda item: (item[0], -len(item[1])))[1] if found else None
+
+
+def _longest_mapping(value: Any) -> tuple[Any, ...] | None:
+    """The path of the mapping with most keys, since one with few may need them; never the answer itself."""
+    containers = _containers(value, ())
+    found = [(len(cast(dict[str, Any], inner)), path) for _, path, inner in containers if path and type(inner) is dict]
     return max(found, key=lambda item: (item[0], -len(item[1])))[1] if found else None
 
 

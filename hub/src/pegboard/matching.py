@@ -1,25 +1,43 @@
 """Matching: which rows of an answer a filter keeps, and which of their columns. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from pegboard.errors import ToolError
+from pegboard.fitting import dump
 from pegboard.validation import did_you_mean
 
 Test = Callable[[Any], bool]
+Change = Callable[[Any], Any]
 
 ITEM = "item"
 """What the value is called where a row is a single one."""
 
 
-def keeps(row: Any, filter: Mapping[str, Any], names: Sequence[str] | None) -> bool:  # noqa: A002 # fetch_more's argument
-    """Whether a row has what a filter says: `{"city": "Rome", "price": {"lt": 20}}`.
+def keeper(wanted: Mapping[str, Any], names: Sequence[str] | None, first: Any) -> Test:
+    """Tells whether a row has what a filter says: `{"city": "Rome", "price": {"lt": 20}}`.
 
-    Raises `ToolError` for a column the rows do not have, or a comparison that does not exist.
+    Raises `ToolError` for a comparison that does not exist, or a column that `first`, the first row, does not have.
     """
-    fields = named(row, names)
-    return all(_test(name, wanted)(_field(fields, name)) for name, wanted in filter.items())
+    _check_names(wanted, names, first)
+    tests = [(name, _test(name, value)) for name, value in wanted.items()]
+
+    def keeps(row: Any) -> bool:
+        fields = named(row, names)
+        return all(test(fields.get(name)) for name, test in tests)
+
+    return keeps
+
+
+def chooser(columns: Sequence[str], names: Sequence[str] | None, first: Any) -> Change:
+    """Makes of a row one with these columns only, in this order; raises `ToolError` for one there is not."""
+    if names is None:
+        return lambda row: _part(cast(dict[str, Any], row), columns) if isinstance(row, dict) else row
+    _check_names(columns, names, first)
+    places = {name: place for place, name in enumerate(names)}
+    wanted = [places[name] for name in columns]
+    return lambda row: [row[place] for place in wanted]
 
 
 def named(row: Any, names: Sequence[str] | None) -> Mapping[str, Any]:
@@ -29,44 +47,41 @@ def named(row: Any, names: Sequence[str] | None) -> Mapping[str, Any]:
     return cast(dict[str, Any], row) if isinstance(row, dict) else {ITEM: row}
 
 
-def chosen(row: Any, columns: Sequence[str], names: Sequence[str] | None) -> Any:
-    """The row with these columns only, in this order."""
-    fields = named(row, names)
-    if names is None:
-        return {name: fields[name] for name in columns if name in fields} if isinstance(row, dict) else row
-    return [_field(fields, name) for name in columns]
+def _part(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    return {name: row[name] for name in columns if name in row}
 
 
-def _field(fields: Mapping[str, Any], name: str) -> Any:
-    try:
-        return fields[name]
-    except KeyError:
-        known = ", ".join(fields)
-        hint = did_you_mean(name, fields) or f"there are {known}"
-        raise ToolError(f"the rows have no column {name[:100]!r}; {hint}") from None
+def _check_names(wanted: Iterable[str], names: Sequence[str] | None, first: Any) -> None:
+    known = named(first, names)
+    for name in wanted:
+        if name not in known:
+            hint = did_you_mean(name[:100], known) or f"there are {', '.join(known)}"
+            raise ToolError(f"the rows have no column {name[:100]!r}; {hint}")
 
 
 def _test(name: str, wanted: Any) -> Test:
     if not isinstance(wanted, dict):
-        return lambda value: _equal(value, wanted)
+        return _equals(wanted)
     tests = [_comparison(name, kind, operand) for kind, operand in cast(dict[str, Any], wanted).items()]
     return lambda value: all(test(value) for test in tests)
 
 
 def _comparison(name: str, kind: str, operand: Any) -> Test:
     if kind in ORDERS:
-        order = ORDERS[kind]
-        return lambda value: (sign := _compare(value, operand)) is not None and order(sign)
+        order, compare = ORDERS[kind], _comparer(operand)
+        return lambda value: (sign := compare(value)) is not None and order(sign)
     match kind:
         case "ne":
-            return lambda value: not _equal(value, operand)
+            equals = _equals(operand)
+            return lambda value: not equals(value)
         case "in" if isinstance(operand, list):
-            return lambda value: any(_equal(value, one) for one in cast(list[Any], operand))
+            return _one_of(cast(list[Any], operand))
         case "contains":
-            return lambda value: str(operand).casefold() in str(value).casefold()
+            part = _folded(operand)
+            return lambda value: part in _folded(value)
         case _:
             kinds = ", ".join([*ORDERS, "ne", "in (a list)", "contains"])
-            raise ToolError(f"filter: {name} cannot be compared by {kind[:50]!r}; there are {kinds}")
+            raise ToolError(f"filter: {name[:100]} cannot be compared by {kind[:50]!r}; there are {kinds}")
 
 
 ORDERS: Mapping[str, Callable[[int], bool]] = {
@@ -78,24 +93,53 @@ ORDERS: Mapping[str, Callable[[int], bool]] = {
 }
 
 
-def _equal(value: Any, wanted: Any) -> bool:
-    return value == wanted or _compare(value, wanted) == 0
+def _equals(wanted: Any) -> Test:
+    compare = _comparer(wanted)
+    return lambda value: value == wanted or compare(value) == 0
 
 
-def _compare(value: Any, wanted: Any) -> int | None:
-    """Which is larger, as numbers if both can be read so; `None` for what cannot be compared."""
-    if isinstance(value, str) and isinstance(wanted, str):
-        return (value > wanted) - (value < wanted)
-    numbers = _numbers(value, wanted)
-    return None if numbers is None else (numbers[0] > numbers[1]) - (numbers[0] < numbers[1])
+def _one_of(wanted: list[Any]) -> Test:
+    """Equal to one of these; looked up and not compared one by one, since they and the rows may be many."""
+    texts = {one for one in wanted if isinstance(one, str)}
+    spelled = {number for one in wanted if isinstance(one, str) and (number := _number(one)) is not None}
+    numbers = {number for one in wanted if not isinstance(one, str) and (number := _number(one)) is not None}
+    others = {dump(one) for one in wanted if isinstance(one, bool | list | dict) or one is None}
+
+    def test(value: Any) -> bool:
+        number = _number(value)
+        if isinstance(value, str):
+            return value in texts or number in numbers
+        return number in numbers or number in spelled if number is not None else dump(value) in others
+
+    return test
 
 
-def _numbers(value: Any, wanted: Any) -> tuple[Decimal, Decimal] | None:
-    """Both as numbers; exact ones travel as strings, so one of the two may be one."""
-    if isinstance(value, bool) or isinstance(wanted, bool):
+def _comparer(wanted: Any) -> Callable[[Any], int | None]:
+    """Which of a value and this is larger, as numbers if both can be read so; `None` for what cannot be compared."""
+    number = _number(wanted)
+
+    def compare(value: Any) -> int | None:
+        if isinstance(value, str) and isinstance(wanted, str):
+            return (value > wanted) - (value < wanted)
+        other = None if number is None else _number(value)
+        return None if number is None or other is None else (other > number) - (other < number)
+
+    return compare
+
+
+def _number(value: Any) -> Decimal | None:
+    """The value as a number; exact ones travel as strings, so a string may be one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
-        numbers = Decimal(str(value)), Decimal(str(wanted))
-    except InvalidOperation:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except (InvalidOperation, ValueError):
         return None
-    return None if any(number.is_nan() for number in numbers) else numbers
+    return None if number.is_nan() else number
+
+
+def _folded(value: Any) -> str:
+    try:
+        return str(value).casefold()
+    except ValueError:  # an integer of thousands of digits
+        return "…"

@@ -1,18 +1,25 @@
 """A page: as many rows as one answer can take, and how they are written. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pegboard.fitting import MOST_TOKENS_PER_BYTE, dump, estimate, fit, shorten
-from pegboard.matching import chosen, keeps
+from pegboard.fitting import MOST_TOKENS_PER_BYTE, dump, estimate, fit, fits, readable, shorten
+from pegboard.matching import chooser, keeper
 from pegboard.output import Result, result, text_block
 from pegboard.rows import Column, Limits
 
 ENVELOPE = 120
 """Tokens kept for what stands around the rows: the numbers, the cursor, a notice."""
 
+MAX_NOTICE = 1000
+MAX_NAME = 200
 SHORTENED_ROW = "a row is too long for one answer and was shortened; choose fewer columns"
+CELLS = (60, 20, 6, 1)
+"""To how many characters the strings of a row are shortened that is still too long."""
+
+Select = Callable[["Line"], "Line | None"]
+"""The line as it is wanted, or `None`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,11 @@ class Line:
 
     @classmethod
     def of(cls, row: Any) -> "Line":
-        return cls(row, dump(row))
+        try:
+            return cls(row, dump(row))
+        except ValueError:
+            row = readable(row)
+            return cls(row, dump(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +45,17 @@ class Choice:
     filter: Mapping[str, Any] | None = None
     columns: Sequence[str] | None = None
 
-    def of(self, line: Line, names: Sequence[str] | None) -> Line | None:
-        """The line as wanted, or `None`; raises `ToolError` for columns there are not."""
-        if self.filter and not keeps(line.row, self.filter, names):
-            return None
-        return line if not self.columns else Line.of(chosen(line.row, self.columns, names))
+    def select(self, names: Sequence[str] | None, first: Line) -> Select:
+        """Chooses so among lines like the first one; raises `ToolError` for columns and comparisons there are not."""
+        keeps = keeper(self.filter or {}, names, first.row)
+        changed = chooser(self.columns, names, first.row) if self.columns else None
+
+        def select(line: Line) -> Line | None:
+            if self.filter and not keeps(line.row):
+                return None
+            return line if changed is None else Line.of(changed(line.row))
+
+        return select
 
 
 @dataclass(slots=True)
@@ -58,6 +75,19 @@ class Page:
     _tokens: int = 0
     _counted: int = 0
     """How many of the lines are counted exactly; while an upper bound will do, none are."""
+    _select: Select | None = None
+    _shown: Sequence[Column] | None = None
+    """The columns that are shown: those that were chosen, as many as have room."""
+    _room: int = 0
+    """Tokens for rows."""
+
+    def __post_init__(self) -> None:
+        self._room = self.limits.tokens - ENVELOPE
+        if self.columns is not None:
+            by_name = {column.name: column for column in self.columns}
+            chosen = [by_name[name] for name in self.choice.columns or () if name in by_name]
+            self._shown = self._with_room(chosen or self.columns)
+            self._room -= sum(map(_tokens_of, self._shown))
 
     @property
     def wanted(self) -> int | None:
@@ -66,7 +96,9 @@ class Page:
 
     def add(self, line: Line) -> bool:
         """Take a row, or pass it by where it is not wanted; returns whether it is dealt with."""
-        wanted = self.choice.of(line, self._names)
+        if self._select is None:
+            self._select = self.choice.select(self._names, line)
+        wanted = self._select(line)
         if wanted is not None and not self._take(wanted):
             self.is_full = True
             return False
@@ -76,6 +108,7 @@ class Page:
 
     def note(self, notice: str | None) -> None:
         """Say something with the answer."""
+        notice = shorten(notice or "", MAX_NOTICE)
         if notice and notice not in self._notices:
             self._notices.append(notice)
 
@@ -98,18 +131,28 @@ class Page:
         return None if self.columns is None else [column.name for column in self.columns]
 
     def _head(self) -> dict[str, Any]:
-        if self.columns is None:
+        if self._shown is None:
             return {}
-        by_name = {column.name: column for column in self.columns}
-        shown = [by_name[name] for name in self.choice.columns] if self.choice.columns else self.columns
-        return {"columns": [{"name": column.name, "type": column.type} for column in shown]}
+        return {"columns": [_described(column) for column in self._shown]}
+
+    def _with_room(self, columns: Sequence[Column]) -> Sequence[Column]:
+        """As many columns as take half of the answer with their names and types."""
+        room = self._room // 2
+        for place, column in enumerate(columns):
+            room -= _tokens_of(column)
+            if room < 0 and place:
+                self.note(f"only {place} of {len(columns)} columns have room; select the ones you need")
+                return columns[:place]
+        return columns
 
     def _take(self, line: Line) -> bool:
+        if self._shown is not None:
+            line = _cut(line, len(self._shown))
         if not self._has_room(line.text):
             if self._lines:
                 self.note(f"the answer is full at {self.limits.tokens} tokens; go on with the cursor, or ask for less")
                 return False
-            line = Line.of(squeezed(line.row, self.limits))
+            line = Line.of(squeezed(line.row, Limits(max(1, self._room), self.limits.bytes, self.limits.cell)))
             self.note(SHORTENED_ROW)
         self._lines.append(line)
         return True
@@ -123,10 +166,6 @@ class Page:
         self._bytes += size + 1
         return True
 
-    @property
-    def _room(self) -> int:
-        return self.limits.tokens - ENVELOPE - len(self.columns or ()) * 10
-
     def _has_tokens(self, text: str) -> bool:
         for line in self._lines[self._counted :]:
             self._tokens += estimate(line.text) + 1
@@ -135,15 +174,53 @@ class Page:
 
 
 def squeezed(row: Any, limits: Limits) -> Any:
-    """A row that is too long for an answer, each of its values made to fit."""
+    """A row that is too long for an answer, each of its values made to fit, and of an object's as many as can."""
     if not isinstance(row, list | dict) or not row:
         return fit(row, limits).value
-    share = max(20, (limits.tokens - ENVELOPE) // len(cast("list[Any]", row)))
-    bounds = Limits(share, limits.bytes // len(cast("list[Any]", row)), min(limits.cell, share * 2))
+    count = len(cast("list[Any]", row))
+    share = max(20, limits.tokens // count)
+    short = _each(row, Limits(share, limits.bytes // count, min(limits.cell, share * 2)))
+    for cell in CELLS:
+        if fits(dump(short), limits):
+            return short
+        short = _each(row, Limits(share, limits.bytes // count, cell))
+    return _beginning(cast(dict[str, Any], short), limits) if isinstance(short, dict) else short
+
+
+def _each(row: Any, limits: Limits) -> Any:
     if isinstance(row, list):
-        return [_fitted(value, bounds) for value in cast(list[Any], row)]
-    return {key: _fitted(value, bounds) for key, value in cast(dict[str, Any], row).items()}
+        return [_fitted(value, limits) for value in cast(list[Any], row)]
+    return {key: _fitted(value, limits) for key, value in cast(dict[str, Any], row).items()}
+
+
+def _beginning(row: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """As many of the keys as have room."""
+    short: dict[str, Any] = {}
+    tokens = limits.tokens
+    for key, value in row.items():
+        tokens -= estimate(dump({key: value}))
+        if tokens < 0:
+            break
+        short[key] = value
+    return short
 
 
 def _fitted(value: Any, limits: Limits) -> Any:
     return shorten(value, limits.cell) if isinstance(value, str) else fit(value, limits).value
+
+
+def _cut(line: Line, count: int) -> Line:
+    """The line with so many values at most."""
+    row = line.row
+    if not isinstance(row, list | tuple):
+        raise TypeError("a row with columns is a list of values")
+    values = cast("Sequence[Any]", row)
+    return line if len(values) <= count else Line.of(values[:count])
+
+
+def _described(column: Column) -> dict[str, str]:
+    return {"name": shorten(column.name, MAX_NAME), "type": column.type}
+
+
+def _tokens_of(column: Column) -> int:
+    return estimate(dump(_described(column))) + 1

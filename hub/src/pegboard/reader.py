@@ -1,7 +1,7 @@
 """A reader: one source of rows, read ahead by a task of its own, in which it stays open between calls."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ AHEAD = 128 * 1024
 
 FIRST_BATCH = 100
 MOST_ROWS = 5000
+ROW_MEMORY = 200
+"""Bytes that a row takes beside its text, at least."""
 CLOSE_TIMEOUT = 2.0
 
 
@@ -66,6 +68,11 @@ class Reader:
         return not self.ended and self.reading is not None and self.reading.pins
 
     @property
+    def memory(self) -> int:
+        """About how many bytes of memory the rows that wait take."""
+        return self.size + ROW_MEMORY * len(self.rows)
+
+    @property
     def _has_enough(self) -> bool:
         return self.size > self._wanted_bytes or (len(self.rows) >= self._wanted and self.size >= AHEAD)
 
@@ -110,6 +117,11 @@ class Reader:
         if self.size < AHEAD // 2:
             self._demand.set()
         return line
+
+    def give_back(self, lines: Sequence[Line]) -> None:
+        """Put lines back to where they were taken from."""
+        self.rows.extendleft(reversed(lines))
+        self.size += sum(len(line.text) for line in lines)
 
     async def close(self, why: str) -> None:
         """Close the source now, within its time; the rows that wait can still be taken."""

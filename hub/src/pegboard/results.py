@@ -8,13 +8,14 @@ from typing import Any, Self, cast
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from pegboard.call import Call
 from pegboard.cursors import Cursors
 from pegboard.errors import ToolError
 from pegboard.fitting import Fitted, dump, fit, fits
 from pegboard.output import Result, text_block
-from pegboard.page import ENVELOPE, Choice, Page
+from pegboard.page import ENVELOPE, Choice, Line, Page
 from pegboard.reader import Reader
 from pegboard.rows import Column, Limits, Rows
 from pegboard.seal import Seal
@@ -24,6 +25,12 @@ FETCH_MORE = "fetch_more"
 
 SCAN = 20_000
 """Rows one call looks at for a filter."""
+SCAN_BYTES = 8 * 1024 * 1024
+"""Bytes of them."""
+PAUSE = 500
+"""Rows after which others are served."""
+SHELF_MEMORY = 2000
+"""Bytes an answer that goes on takes beside its rows and its last page, about."""
 
 UNLIMITED = 1000
 """Rows asked of a source at once where nobody said how many."""
@@ -47,6 +54,12 @@ class _Shelf:
     name: str = field(default_factory=lambda: secrets.token_hex(4))
     last: tuple[int, Choice, Result] | None = None
     lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes of memory it takes; a page is there as text and as a value."""
+        page = 0 if self.last is None else 4 * len(self.last[2]["content"][0]["text"])
+        return self.reader.memory + page + SHELF_MEMORY
 
 
 class Results:
@@ -90,7 +103,7 @@ class Results:
 
         Raises `ToolError` for a cursor that is none of the caller's, and whatever the source raises.
         """
-        choice = Choice(rows.filter, rows.columns)
+        choice = Choice(rows.filter, rows.columns and tuple(dict.fromkeys(rows.columns)))
         if rows.cursor is None:
             return await self._first(rows, choice, call)
         shelf, position = self._find(rows.cursor, call)
@@ -137,7 +150,11 @@ class Results:
         if reader.reading is not None:
             shelf.columns, shelf.total = reader.reading.columns, reader.reading.total
         shelf.limit = rows.limit
-        answer = await self._turn(shelf, choice, call.limits)
+        try:
+            answer = await self._turn(shelf, choice, call.limits)
+        except BaseException:
+            await reader.close("the call that asked for them has failed")
+            raise
         if answer["structuredContent"]["has_more"]:
             self._keep(shelf)
             await self._close_some()
@@ -203,7 +220,7 @@ class Results:
         self._shelves[shelf.name] = shelf
         now, size = anyio.current_time(), 0
         for other in sorted(self._shelves.values(), key=lambda other: other.expires, reverse=True):
-            size += other.reader.size
+            size += other.memory
             if other.expires < now or (size > self.settings.store_bytes and other is not shelf):
                 del self._shelves[other.name]
                 self._end(other.reader)
@@ -221,16 +238,32 @@ class Results:
 
 
 async def _fill(page: Page, reader: Reader) -> None:
-    """Move rows from the reader to the page until that is full, or there are no more."""
-    while page.scanned < SCAN and not page.is_full:
+    """Move rows from the reader to the page until that is full, or there are no more; if that fails none is moved."""
+    moved: list[Line] = []
+    try:
+        await _move(page, reader, moved)
+        if not reader.rows:
+            await reader.wait_for(1, page.limits.bytes)  # to know whether there is one more
+    except BaseException:
+        reader.give_back(moved)
+        raise
+
+
+async def _move(page: Page, reader: Reader, moved: list[Line]) -> None:
+    size = 0
+    while not page.is_full:
+        if len(moved) >= SCAN or size > SCAN_BYTES:
+            page.note(f"{len(moved)} rows were looked at; go on with the cursor")
+            return
         if not reader.rows:
             wanted = UNLIMITED if page.wanted is None else page.wanted
             await reader.wait_for(wanted + 1, page.limits.bytes)
         if not reader.rows or not page.add(reader.rows[0]):
-            break
-        reader.take()
-    if not reader.rows:
-        await reader.wait_for(1, page.limits.bytes)  # to know whether there is one more
+            return
+        moved.append(reader.take())
+        size += len(moved[-1].text)
+        if len(moved) % PAUSE == 0:
+            await anyio.lowlevel.checkpoint()
 
 
 def _again(shelf: _Shelf, position: int, choice: Choice) -> Result:

@@ -1,5 +1,7 @@
 """The guard alone: what it lets pass, what it refuses, and what it says."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from pegboard import ToolError
 from pegboard_neo4j.guard import check
 from pegboard_neo4j.procedures import Allowed
 from pegboard_neo4j.tokens import tokenize
-from pegboard_neo4j.words import WRITES
+from pegboard_neo4j.words import REFUSED, WRITES
 
 
 def refusal(cypher: str, *allowed: str) -> str:
@@ -104,7 +106,22 @@ def test_no_write_behind_a_read_gets_through(read: str, word: str, space: str) -
 @given(READS, st.sampled_from(sorted(WRITES)), st.data())
 def test_no_write_between_the_tokens_of_a_read_gets_through(read: str, word: str, data: st.DataObject) -> None:
     tokens = tokenize(read)
-    after = data.draw(st.sampled_from([token for token in tokens if token.text not in tuple(":.|&!$,{")]))
+    after = data.draw(st.sampled_from([token for token in tokens if token.text not in (*":.|&!$,{", "AS")]))
 
     with pytest.raises(ToolError):
         check(f"{read[: after.end]} {word} {read[after.end :]}")
+
+
+def test_a_statement_of_many_tokens_is_looked_at_in_little_time() -> None:
+    began = time.process_time()
+    check("RETURN " + " + ".join(["n.x"] * 2400))
+
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("word", sorted(WRITES | REFUSED))
+def test_a_word_that_writes_can_be_the_name_of_a_column(word: str) -> None:
+    for value in ("n.name", "count(n)", "1", "'a'", "[1]", "{a: 1}", "`a b`", "n.as"):
+        assert check(f"MATCH (n) RETURN {value} AS {word}")
+    for value in ("1 AS as", "$as", "n.as", "as"):
+        assert f"cypher has {word}" in refusal(f"MATCH (n) WITH {value} {word} x")

@@ -278,3 +278,14 @@ def test_an_old_offset_keeps_its_seconds() -> None:
 
     assert Renderer().json(moment) == "1850-01-01T12:00:00+00:50[Europe/Rome]"
     assert moment.utcoffset() == timedelta(minutes=50)
+
+
+def test_of_a_long_list_the_beginning_is_shown_and_how_much_follows() -> None:
+    shown = Renderer().json(["a"] * 50_000)
+
+    assert (len(shown), shown[0], shown[-1]) == (10_001, "a", "…(+40000 items)")
+
+
+def test_a_parameter_with_too_many_items_is_refused() -> None:
+    with pytest.raises(ToolError, match=r"\$x\.rows has 50001 items; send at most 50000 at a time"):
+        parameters.values({"x": {"rows": [1] * 50_001}})

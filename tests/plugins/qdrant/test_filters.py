@@ -111,6 +111,10 @@ CASES: dict[str, tuple[Payload, Callable[[Payload], bool]]] = {
         lambda p: p["price"] in (7, 8),
     ),
     "its own bare condition": ({"key": "city", "match": {"value": "Rome"}}, lambda p: p["city"] == "Rome"),
+    "its own form, partly empty": (
+        {"must": [], "should": [{"key": "city", "match": {"value": "Rome"}}], "must_not": None},
+        lambda p: p["city"] == "Rome",
+    ),
     "both forms": (
         {"must": [{"city": "Rome"}, {"key": "open", "match": {"value": True}}]},
         lambda p: p["city"] == "Rome" and p["open"],

@@ -144,7 +144,15 @@ class _Walk:
             return self._at(index - 2).kind != "number"
         if before.text == "$":  # but `a$` may be a name
             return before.end == token.start
+        if before.word == "AS":  # but `as` may be a name
+            return self._closes_a_value(index - 2)
         return before.text in (":", "|", "&", "!") or (before.text in ("{", ",") and after.text == ":")
+
+    def _closes_a_value(self, index: int) -> bool:
+        """Whether a value certainly ends here, so that an AS behind it is no variable."""
+        token, before = self._at(index), self._at(index - 1)
+        is_property = token.is_name and before.text == "." and self._at(index - 2).is_name
+        return is_property or token.kind in ("number", "string", "quoted") or token.text in (")", "]", "}")
 
     def _may_begin(self, index: int) -> bool:
         """Whether a clause could begin here: a variable stands behind an opening, an operator or a word like AS."""

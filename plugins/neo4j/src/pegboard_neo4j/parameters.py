@@ -14,6 +14,7 @@ from pegboard import ToolError
 
 INT64 = range(-(2**63), 2**63)
 MAX_DEPTH = 50
+MAX_ITEMS = 50_000
 
 
 def values(params: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -25,6 +26,8 @@ def value(given: Any, where: str, depth: int = 0) -> Any:
     """One value, found at `where`."""
     if depth > MAX_DEPTH:
         raise ToolError(f"{where} is nested deeper than {MAX_DEPTH} levels; make it flatter")
+    if isinstance(given, dict | list) and len(cast("list[Any]", given)) > MAX_ITEMS:
+        raise ToolError(f"{where} has {len(cast('list[Any]', given))} items; send at most {MAX_ITEMS} at a time")
     if isinstance(given, dict):
         mapping = cast("dict[str, Any]", given)
         if "_type" in mapping:

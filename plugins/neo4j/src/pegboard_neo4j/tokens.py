@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pegboard import ToolError
 
 MAX_CYPHER = 100_000
+MAX_TOKENS = 10_000
+"""A statement of more would keep a server's planner busy for long, and the hub's other clients waiting."""
 MAX_DEPTH = 100
 
 SPACES = " \\t\\n\\r\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
@@ -26,6 +28,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 
+LETTER = re.compile(r"\w")
 UNICODE_ESCAPE = re.compile(r"\\u+([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
 ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]|\r(?!\n)")
 """Controls, and what ends a line for one engine and not for another."""
@@ -45,7 +48,9 @@ class Token:
     @property
     def word(self) -> str:
         """The word in capitals, compatibility forms folded, as the most lenient engine would read it; else empty."""
-        return unicodedata.normalize("NFKC", self.text).upper() if self.kind == "word" else ""
+        if self.kind != "word":
+            return ""
+        return (self.text if self.text.isascii() else unicodedata.normalize("NFKC", self.text)).upper()
 
     @property
     def name(self) -> str:
@@ -75,6 +80,8 @@ def tokenize(cypher: str) -> list[Token]:
         _check_token(token, cypher)
         if token.kind not in ("space", "comment"):
             tokens.append(token)
+        if len(tokens) > MAX_TOKENS:
+            raise ToolError(f"cypher has more than {MAX_TOKENS} words and signs; put data into params")
         position = token.end
     _check_depth(tokens)
     return tokens
@@ -87,42 +94,41 @@ def place(cypher: str, offset: int) -> str:
 
 
 def _check_token(token: Token, cypher: str) -> None:
-    where = place(cypher, token.start)
+    problem = None
     if token.kind == "string":
-        _check_string(token, where)
-    elif token.kind == "quoted":
-        _check_quoted(token, where)
+        problem = _of_string(token)
+    elif token.kind == "quoted" and ("\\" in token.text or ODD.search(token.text)):
+        problem = "a backslash or a control character in the name in backticks at {}"
     elif token.kind == "comment":
-        _check_comment(token, where)
-    elif token.kind == "number" and re.match(r"\w", cypher[token.end : token.end + 1]):
-        raise ToolError(f"cypher has a number with letters behind it at {where}; put a space between them")
+        problem = _of_comment(token)
+    elif token.kind == "number" and LETTER.match(cypher, token.end):
+        problem = "a number with letters behind it at {}; put a space between them"
+    if problem:
+        raise ToolError(f"cypher has {problem.format(place(cypher, token.start))}")
 
 
-def _check_string(token: Token, where: str) -> None:
+def _of_string(token: Token) -> str | None:
     if "\0" in token.text:
-        raise ToolError(f"cypher has a NUL in the string at {where}; leave it out")
+        return "a NUL in the string at {}; leave it out"
     for escape in UNICODE_ESCAPE.finditer(token.text):
         code = int(escape[1] or escape[2], 16)
         # Neo4j 5 decodes \u0027 before it looks where the string ends.
         if code > 0x10FFFF or chr(code) in "'\"\\`" or code < ord(" "):
-            raise ToolError(
-                f"cypher has the escape {escape[0]} in the string at {where}, which some engines read as the end of "
-                f"the string; put the text into params"
+            return (
+                f"the escape {escape[0]} in the string at {{}}, which some engines read as the end of the string; "
+                f"put the text into params"
             )
+    return None
 
 
-def _check_quoted(token: Token, where: str) -> None:
-    if "\\" in token.text or ODD.search(token.text):
-        raise ToolError(f"cypher has a backslash or a control character in the name in backticks at {where}")
-
-
-def _check_comment(token: Token, where: str) -> None:
+def _of_comment(token: Token) -> str | None:
     # `\u002a/` ends a comment in Neo4j 5; comments nest in some engines, and end with a bare \r in some.
     if "\\u" in token.text or "/*" in token.text[2:] or ODD.search(token.text.removesuffix("\r")):
-        raise ToolError(
-            f"cypher has a comment at {where} that can be read in two ways (an escape, a control character or a "
-            f"comment in it); leave it out"
+        return (
+            "a comment at {} that can be read in two ways (an escape, a control character or a comment in it); "
+            "leave it out"
         )
+    return None
 
 
 def _check_depth(tokens: list[Token]) -> None:

@@ -14,6 +14,8 @@ from typing import Any, cast
 MAX_INTEGER = 2**53
 MAX_DEPTH = 30
 SHOWN_NUMBERS = 8
+MAX_ITEMS = 10_000
+"""No answer has room for more of one list."""
 
 Render = Callable[[Any, int], Any]
 
@@ -72,8 +74,9 @@ class Renderer:
 
     def _list(self, values: list[Any], depth: int) -> list[Any]:
         if len(values) > self.numbers and all(type(value) in (int, float) for value in values):
-            return [*values[:SHOWN_NUMBERS], f"…(+{len(values) - SHOWN_NUMBERS} items)"]
-        return [self.json(value, depth + 1) for value in values]
+            return [*values[:SHOWN_NUMBERS], _more(len(values) - SHOWN_NUMBERS)]
+        shown = [self.json(value, depth + 1) for value in values[:MAX_ITEMS]]
+        return [*shown, _more(len(values) - MAX_ITEMS)] if len(values) > MAX_ITEMS else shown
 
     def _map(self, values: Mapping[str, Any], depth: int) -> dict[str, Any]:
         return {text(key): self.json(value, depth + 1) for key, value in values.items()}
@@ -113,6 +116,10 @@ class Renderer:
             return {"_type": "bytes", "base64": base64.b64encode(value).decode()}
         shown = base64.b64encode(value[: self.cell * 3 // 4 // 3 * 3]).decode()
         return {"_type": "bytes", "base64": f"{shown}…(+{len(value) - self.cell * 3 // 4 // 3 * 3} bytes)"}
+
+
+def _more(count: int) -> str:
+    return f"…(+{count} items)"
 
 
 def text(value: str) -> str:

@@ -139,7 +139,7 @@ class _Reader:
                 raise wrong(where, unknown("beside must, should and must_not there is no", name, CLAUSES))
             if name == "min_should":
                 result[name] = self._min_should(value, _join(where, name), depth)
-            elif value is not None:
+            elif value is not None and (value != [] or len(given) == 1):
                 result[name] = self._list(value, _join(where, name), depth)
         return result
 

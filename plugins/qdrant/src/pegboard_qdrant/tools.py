@@ -27,6 +27,7 @@ GROUP_SIZE = 3
 MAX_OFFSET = 100_000
 MAX_EXAMPLES = 100
 MAX_LISTED = 50
+MAX_FIELDS = 200
 MAX_COUNTED = 100_000
 """So many points are counted to say how many the filter lets through."""
 
@@ -238,6 +239,8 @@ def _path(key: str | None) -> str | None:
 
 
 def _paths(keys: list[str] | None) -> list[str] | None:
+    if keys is not None and len(keys) > MAX_FIELDS:
+        raise ToolError(f"payload_fields has {len(keys)} keys; at most {MAX_FIELDS} can be chosen")
     return None if keys is None else [payload_path(key) for key in keys]
 
 

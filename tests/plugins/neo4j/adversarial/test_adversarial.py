@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 from mcp import Client
 from neo4j.exceptions import Neo4jError
-from tests.plugins.neo4j.adversarial.inputs import HOSTILE, LEGITIMATE
+from tests.plugins.neo4j.adversarial import inputs
+from tests.plugins.neo4j.adversarial.less_obvious import LESS_OBVIOUS, READS, REFUSED_BY_THE_SERVER
 from tests.plugins.neo4j.engines import Engine
 from tests.plugins.neo4j.fixtures import PEOPLE, client_on, graph, refused
 
 from pegboard import ToolError
 from pegboard_neo4j.bolt import connected, run
 from pegboard_neo4j.guard import check
+
+HOSTILE = inputs.HOSTILE + LESS_OBVIOUS
+LEGITIMATE = inputs.LEGITIMATE + READS
 
 STATE = {
     "nodes": "MATCH (n) RETURN elementId(n), labels(n), properties(n)",
@@ -66,6 +70,11 @@ async def test_hostile_cypher_is_refused_with_the_reason(attacked: Client, cyphe
 async def test_what_is_refused_is_never_explained_either(attacked: Client, cypher: str, reason: str) -> None:
     assert reason in await refused(attacked, "explain", cypher=cypher)
     assert reason in await refused(attacked, "explain", cypher=cypher, profile=True)
+
+
+@pytest.mark.parametrize("cypher", REFUSED_BY_THE_SERVER)
+async def test_a_word_that_writes_is_a_name_or_a_mistake(attacked: Client, cypher: str) -> None:
+    assert "the graph says" in await refused(attacked, "query", cypher=cypher)
 
 
 @pytest.mark.parametrize(("cypher", "on_both"), LEGITIMATE, ids=lambda text: repr(text)[:60])

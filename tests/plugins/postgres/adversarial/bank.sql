@@ -37,6 +37,19 @@ CREATE DOMAIN checked AS int CHECK (evil_check(VALUE));
 CREATE DOMAIN checked_twice AS checked CHECK (VALUE > 0);
 CREATE TYPE holds_checked AS (a checked);
 CREATE AGGREGATE evil_sum (int) (SFUNC = evil_add, STYPE = int, INITCOND = '0');
+CREATE FUNCTION out_values(OUT a int, OUT b int) LANGUAGE sql AS 'SELECT rob(), 1';
+CREATE FUNCTION overloaded(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION overloaded(int, int DEFAULT 2) RETURNS int LANGUAGE sql AS 'SELECT rob()';
+CREATE FUNCTION any_type(anyelement) RETURNS anyelement LANGUAGE sql AS 'SELECT $1 FROM rob()';
+CREATE FUNCTION "rob "() RETURNS int LANGUAGE sql AS 'SELECT rob()';
+CREATE FUNCTION "röb"() RETURNS int LANGUAGE sql AS 'SELECT rob()';
+CREATE FUNCTION good_state(int, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + $2';
+CREATE AGGREGATE final_evil (int) (SFUNC = good_state, STYPE = int, INITCOND = '0', FINALFUNC = evil_not);
+CREATE AGGREGATE ordered_evil (ORDER BY int) (SFUNC = evil_add, STYPE = int, INITCOND = '0');
+CREATE AGGREGATE moving_evil (int) (SFUNC = good_state, STYPE = int, INITCOND = '0',
+  MSFUNC = evil_add, MINVFUNC = evil_add, MSTYPE = int, MINITCOND = '0');
+CREATE DOMAIN command AS text CHECK (shell(VALUE) > 0);
+CREATE TYPE holds_command AS (a command);
 
 -- Functions that change something and say that they do not; the engine has to stop them.
 CREATE FUNCTION liar() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
@@ -54,3 +67,16 @@ CREATE FUNCTION tidy_row(account) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 
 CREATE FUNCTION good_add(int, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + $2';
 CREATE AGGREGATE good_sum (int) (SFUNC = good_add, STYPE = int, INITCOND = '0');
 CREATE VIEW robust_view AS SELECT tidy(id), random() >= 0 AS yes FROM account;
+
+-- What analysts ask about.
+CREATE TABLE sale (id bigserial PRIMARY KEY, account_id int REFERENCES account, at timestamptz, amount numeric(12, 2),
+  tags text[], meta jsonb, period daterange, body text, place point);
+INSERT INTO sale (account_id, at, amount, tags, meta, period, body, place)
+  SELECT 1 + n % 10, now() - n * interval '1 day', n * 1.5, ARRAY['a', 'b' || n], jsonb_build_object('n', n, 'k', 'v'),
+    daterange(current_date, current_date + n), 'the quick fox ' || n, point(n, n) FROM generate_series(1, 50) AS n;
+CREATE TYPE address AS (street text, zip text);
+CREATE TABLE person (id int, a address);
+INSERT INTO person VALUES (1, ROW('a street', '00100'));
+CREATE TABLE part (id int, d date) PARTITION BY RANGE (d);
+CREATE TABLE part_2024 PARTITION OF part FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+ANALYZE;

@@ -7,16 +7,19 @@ import pytest
 from tests.plugins.postgres.adversarial.conftest import asking, client_of
 from tests.plugins.postgres.adversarial.engines import Bank, watched
 from tests.plugins.postgres.adversarial.hostile import HOSTILE
+from tests.plugins.postgres.adversarial.less_obvious import LESS_OBVIOUS
+
+ALL = {**HOSTILE, **LESS_OBVIOUS}
 
 
-@pytest.mark.parametrize("technique", HOSTILE)
+@pytest.mark.parametrize("technique", ALL)
 async def test_a_hostile_statement_is_refused_and_leaves_no_trace(bank: Bank, technique: str) -> None:
     surprises: list[str] = []
     async with watched(bank) as watch, client_of(bank) as client:
         ask = asking(client)
         before, defined = await watch.state(), await watch.catalogs()
 
-        for hostile, expected in HOSTILE[technique]:
+        for hostile, expected in ALL[technique]:
             sql = hostile.replace("{file}", str(bank.file))
             with anyio.fail_after(20):
                 is_error, answer = await ask(sql)

@@ -16,6 +16,8 @@ SETUP = (
     "CREATE FUNCTION busy(int, int) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1'",
     "CREATE FUNCTION random(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "CREATE SEQUENCE ticket",
+    "CREATE FUNCTION fits(text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    "CREATE DOMAIN word AS text CHECK (fits(VALUE))",
 )
 
 
@@ -76,6 +78,27 @@ async def test_a_change_may_run_the_databases_own_functions_but_not_what_reaches
             await ask(shop, f"UPDATE account SET a = {function}")
 
 
+async def test_the_checks_of_a_type_are_run_even_by_a_plan(shop: Reader) -> None:
+    await ask(shop, "UPDATE account SET a = '{x}'::word[]")
+    for sql in ("EXPLAIN UPDATE account SET a = '{x}'::word[]", "SELECT pg_input_is_valid('{x}', 'public.word[]')"):
+        with pytest.raises(ToolError, match=r"public\.fits \(by the type word\)"):
+            await ask(shop, sql)
+    with pytest.raises(ToolError, match=r"public\.fits"):
+        await shop.call("postgres_explain", sql="INSERT INTO pg_class SELECT ('{x}'::word[])::text")
+    with pytest.raises(ToolError, match="makes a value of any type"):
+        await ask(shop, "SELECT pg_input_is_valid('{x}', 'wo' || 'rd[]')")
+    await ask(shop, "SELECT pg_input_is_valid('1', 'numeric(5, 2)'), range_intersect_agg('[1,2)'::int4range)")
+
+
+async def test_functions_are_looked_at_before_the_server_parses(shop: Reader, postgres: Database) -> None:
+    await execute(
+        postgres.dsn, "CREATE OR REPLACE FUNCTION fits(text) RETURNS boolean LANGUAGE sql AS 'SELECT 1 / 0 > 0'"
+    )
+
+    with pytest.raises(ToolError, match=r"public\.fits"):
+        await shop.query("SELECT '{x}'::word[]")
+
+
 async def test_a_function_that_is_replaced_is_seen_after_a_while(shop: Reader, postgres: Database) -> None:
     forgetful, trusting = FunctionCache(seconds=0), FunctionCache(seconds=60)
     for cache in (forgetful, trusting):
@@ -85,6 +108,14 @@ async def test_a_function_that_is_replaced_is_seen_after_a_while(shop: Reader, p
     await ask(shop, "SELECT look()", cache=trusting)
     with pytest.raises(ToolError, match=r"public\.look"):
         await ask(shop, "SELECT look()", cache=forgetful)
+
+
+def test_a_cache_keeps_no_long_statement() -> None:
+    cache = FunctionCache()
+    statement = check(f"SELECT '{'x' * 20_000}'")
+    cache.put(statement, [])
+
+    assert cache.get(statement) is None
 
 
 def test_a_cache_forgets_what_is_oldest() -> None:

@@ -1,5 +1,6 @@
 """What the parse gate lets through, what it says about the rest, and where."""
 
+import time
 from importlib import import_module
 
 import pytest
@@ -155,3 +156,28 @@ def verdict(sql: str) -> str:
 
 def differs(before: str, after: str) -> bool:
     return after != before and "too deeply" not in after
+
+
+def test_a_statement_of_many_words_and_values_is_looked_at_in_little_time() -> None:
+    began = time.process_time()
+    check(f"SELECT * FROM t WHERE id IN ({', '.join(['0'] * 14_000)})")
+    check("SELECT 1 WHERE " + " AND ".join(["x = 1"] * 3_000))
+    with pytest.raises(ToolError, match="more than 15000 commas and brackets; pass long lists as one array in params"):
+        check(f"SELECT * FROM t WHERE id IN ({', '.join(['0'] * 30_000)})")
+
+    assert time.process_time() - began < 1
+
+
+def test_commas_in_strings_do_not_count() -> None:
+    assert check(f"SELECT '{',(' * 20_000}'")
+
+
+@pytest.mark.parametrize("table", ["pg_authid", "pg_catalog.pg_shadow", '"pg_user_mappings"', "pg_hba_file_rules"])
+def test_what_only_the_administrator_should_see_is_refused(table: str) -> None:
+    with pytest.raises(ToolError, match=r"\(line 1, column 15\) (holds the passwords|reads files)"):
+        check(f"SELECT * FROM {table}")
+
+
+def test_a_table_of_ones_own_may_have_the_name() -> None:
+    assert check("SELECT * FROM mine.pg_shadow")
+    assert check("SELECT pg_shadow FROM t")
