@@ -16,7 +16,9 @@ def test_init_writes_a_file_that_is_right_and_changes_nothing(run: Run) -> None:
     result = run("init")
 
     assert result.exit_code == 0
-    assert load_settings(Path("pegboard.toml"), {}) == HubSettings(plugins={"awx": {}, "neo4j": {}, "postgres": {}, "qdrant": {}})
+    assert load_settings(Path("pegboard.toml"), {}) == HubSettings(
+        plugins={"awx": {}, "neo4j": {}, "postgres": {}, "qdrant": {}}
+    )
     assert run("check", env={"PEGBOARD_POSTGRES_DSN": "postgresql://reader:secret@localhost/x"}).exit_code == 0
     assert Path("pegboard.toml").stat().st_mode & 0o777 == 0o600
 

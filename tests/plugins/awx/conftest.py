@@ -1,5 +1,6 @@
 """A double of AWX, served on loopback, and ways to it."""
 
+import gc
 import json
 import pickle
 import sys
@@ -27,9 +28,8 @@ NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def schemas_are_made_once() -> Generator[None]:
+def nothing_is_made_twice() -> Generator[None]:
     """Make and check the schemas of each tool once: with a hub for every test they would take most of the time."""
-
     checked = Draft202012Validator.check_schema
 
     @cache
@@ -44,7 +44,10 @@ def schemas_are_made_once() -> Generator[None]:
         patch.setattr("pegboard.tools.Output", cache(Output))
         patch.setattr(Draft202012Validator, "check_schema", check_once)
         patch.setitem(sys.modules, "sniffio", None)  # httpcore looks for it at every request, all along the path
+        gc.collect()
+        gc.freeze()  # what the tests themselves are made of need not be looked through again and again
         yield
+        gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -47,8 +47,9 @@ async def called(ask: Asking, tool: str, hears: Progress, *, deadline: float | N
 
 
 async def test_a_job_of_three_minutes_ends_with_its_result_in_two_calls_of_a_client_with_sixty_seconds(
-    url: str, double: Double
+    url: str, double: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(waiting, "POLL", 2.0)  # as it is where nobody is in a hurry
     hears = Progress(double, seconds=30)
     async with asking(url, core.GROUP, jobs.GROUP) as ask:
         with anyio.fail_after(20):

@@ -23,4 +23,4 @@ async def demo(folder: Path, say: Callable[[str], None]) -> AsyncGenerator[dict[
     Yields the `settings` of the plugin, a line `about` it, and three `questions` worth asking.
     """
     async with serving(Double()) as url:
-        yield {"settings": {"url": url, "token": TOKEN}, "about": ABOUT, "questions": QUESTIONS}
+        yield {"settings": {"url": url, "token": TOKEN, "writes": "allow"}, "about": ABOUT, "questions": QUESTIONS}

@@ -13,9 +13,6 @@ SERVERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"awx": {}, "below": {"root": "/tools/awx"}, "platform": {"platform": True}}
 )
 
-shared = pytest.mark.awx_only("users, teams and organizations are made, changed and deleted in the platform")
-"""For a test, or a set of its arguments; what a platform answers instead has tests of its own."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "awx_only(reason): what a platform does not have")

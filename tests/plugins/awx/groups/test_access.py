@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.plugins.awx.asking import asking, size
 from tests.plugins.awx.conftest import NOW
-from tests.plugins.awx.groups.conftest import shared
+from tests.plugins.awx.marks import shared
 from tests.plugins.awx.rows import is_there, number, row, writes
 
 from pegboard_awx.double import Double, Fault, serving

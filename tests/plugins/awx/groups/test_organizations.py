@@ -7,7 +7,7 @@ from mcp.client.session import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
 from tests.plugins.awx.asking import Asking, asking, size
 from tests.plugins.awx.conftest import NOW
-from tests.plugins.awx.groups.conftest import shared
+from tests.plugins.awx.marks import shared
 from tests.plugins.awx.rows import is_there, number, row, writes
 
 from pegboard import Plugin
