@@ -602,6 +602,16 @@ async def test_an_object_that_takes_no_more_keys_is_told_about_beside_it() -> No
     assert '"cut":"items"' in result.content[1].model_dump()["text"]
 
 
+async def test_a_tools_own_word_on_whether_there_is_more_is_put_right() -> None:
+    whole = {"items": list(range(5000)), "total": 5000, "has_more": False}
+    async with connect(returning(whole, dict[str, Any])) as client:
+        result = await client.call_tool("x_give", {})
+
+    assert result.structured_content is not None
+    assert (result.structured_content["has_more"], result.structured_content["total"]) == (True, 5000)
+    assert '"cut":"items"' in result.content[1].model_dump()["text"]
+
+
 async def test_a_long_text_goes_on_by_lines() -> None:
     lines = [f"line {n}" for n in range(5000)]
     async with connect(returning("\n".join(lines), str)) as client:

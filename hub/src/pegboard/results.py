@@ -126,11 +126,10 @@ class Results:
         fitted = fit(answer["structuredContent"], _less(call.limits))
         about = self._about(fitted, call)
         if not may_add or OWN_KEYS & set(fitted.value):
-            return {
-                **answer,
-                "content": [text_block(fitted.text), text_block(dump(about))],
-                "structuredContent": fitted.value,
-            }
+            # Of keys of the tool's own only this one would be false now.
+            is_cut = fitted.cut is not None and "has_more" in fitted.value
+            value = {**fitted.value, "has_more": True} if is_cut else fitted.value
+            return {**answer, "content": [text_block(dump(value)), text_block(dump(about))], "structuredContent": value}
         value = {**fitted.value, **about}
         return {**answer, "content": [text_block(dump(value))], "structuredContent": value}
 

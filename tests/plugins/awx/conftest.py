@@ -78,8 +78,13 @@ async def api(url: str) -> AsyncGenerator[Api]:
 
 def company(**how: Any) -> Double:
     """A fresh double of the company's AWX at NOW, as a platform or below a path if that is said."""
+    return restored(_sown(), **how)
+
+
+def restored(pickled: bytes, **how: Any) -> Double:
+    """A double with a world, and the life in it, that were put away before."""
     double = Double(speed=0, start=NOW, seed=_leave_empty, **how)
-    double.world, double.life = pickle.loads(_sown())
+    double.world, double.life = pickle.loads(pickled)
     double.clock = double.world.clock
     return double
 

@@ -28,9 +28,11 @@ HINTS: dict[str, str] = {
 }
 """What to do where the words of AWX do not say it."""
 
+SHARED = "users, teams and organizations of this AWX are changed"
+
 SAID: tuple[tuple[str, Kind, str], ...] = (
-    ("platform ingress", "policy", "users, teams and organizations of this AWX are changed through its platform"),
-    ("cannot change shared field", "policy", "users, teams and organizations of this AWX are changed in its platform"),
+    ("platform ingress", "policy", f"{SHARED} through its platform: its web pages, or /api/gateway/v1/"),
+    ("cannot change shared field", "policy", f"{SHARED} in its platform: its web pages, or /api/gateway/v1/"),
     ("already exists", "conflict", "choose another name or use the one that is there"),
     ("already been approved or denied", "not_allowed_now", "look at the workflow job for what was decided"),
     ("cannot delete running job", "not_allowed_now", "cancel it first"),

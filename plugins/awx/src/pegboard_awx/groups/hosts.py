@@ -185,11 +185,12 @@ def _within(inventory_id: int | None) -> dict[str, int] | None:
 
 
 def _group(item: Object) -> dict[str, Any]:
-    return brief(id=item["id"], name=item["name"], description=item["description"])
+    return brief(id=item["id"], name=item["name"])
 
 
 def _group_details(item: Object) -> dict[str, Any]:
-    return brief(variables=variables(item["variables"]), modified=moment(item["modified"]))
+    told = {"description": item["description"], "variables": variables(item["variables"])}
+    return brief(**told, modified=moment(item["modified"]))
 
 
 def _related(doomed: Doomed) -> dict[str, Any]:
