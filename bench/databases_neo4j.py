@@ -8,12 +8,9 @@ answer. The driver's way is one explicit READ transaction and `json.dumps`.
 import argparse
 import json
 import tempfile
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import anyio
@@ -22,6 +19,7 @@ from pydantic import SecretStr
 from tests.plugins.neo4j.engines import Engine, run_arcadedb, run_neo4j
 from tests.plugins.neo4j.maven import installed_neo4j
 
+from bench.turns import HEAD, Ask, Beside, turns
 from pegboard import Call, Limits
 from pegboard.pools import Pools
 from pegboard.results import Results
@@ -33,25 +31,11 @@ SIZES = (1, 100, 10_000)
 LIMITS = Limits(tokens=10_000_000, bytes=64 * 1024 * 1024)
 WARM_UP = 20
 DEADLINE = 60.0
-Ask = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The median seconds of one query, by the plugin and by the driver alone."""
-
-    title: str
-    plugin: float
-    driver: float
-
-    def __str__(self) -> str:
-        ratio = self.plugin / self.driver
-        return f"{self.title:28}{self.plugin * 1e3:9.2f} ms{self.driver * 1e3:9.2f} ms{ratio:8.2f}x"
 
 
 def main() -> None:
     options = parser().parse_args()
-    print(f"{'':28}{'the plugin':>12}{'the driver':>12}{'ratio':>9}")
+    print(HEAD)
     anyio.run(show, options.rounds)
 
 
@@ -78,15 +62,15 @@ def _made(folder: str, name: str) -> Path:
     return path
 
 
-async def measure(name: str, engine: Engine, rounds: int) -> list[Timing]:
+async def measure(name: str, engine: Engine, rounds: int) -> list[Beside]:
     login = engine.reader
     settings = Settings(url=login.url, user=login.user, password=SecretStr(login.password), database=engine.database)
-    timings: list[Timing] = []
+    timings: list[Beside] = []
     async with Pools() as pools, Results(ResultSettings()) as results, connected(engine) as driver:
         for rows in SIZES:
             asks = plugin(pools, results, settings, rows), alone(driver, engine.database, rows)
-            by_plugin, by_driver = await turns(*asks, rounds if rows < max(SIZES) else max(5, rounds // 6))
-            timings.append(Timing(f"{name}, {rows} rows", by_plugin, by_driver))
+            by_plugin, by_driver = await turns(asks, rounds if rows < max(SIZES) else max(5, rounds // 6), WARM_UP)
+            timings.append(Beside(f"{name}, {rows} rows", by_plugin, by_driver))
     return timings
 
 
@@ -120,18 +104,6 @@ def alone(driver: AsyncDriver, database: str, rows: int) -> Ask:
         return json.dumps({"columns": result.keys(), "rows": found})
 
     return ask
-
-
-async def turns(first: Ask, second: Ask, rounds: int) -> tuple[float, float]:
-    """The median seconds of each, after some to warm up."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + WARM_UP):
-        for ask, spent in zip((first, second), seconds, strict=True):
-            began = time.perf_counter()
-            await ask()
-            if number >= WARM_UP:
-                spent.append(time.perf_counter() - began)
-    return median(seconds[0]), median(seconds[1])
 
 
 if __name__ == "__main__":

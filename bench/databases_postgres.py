@@ -6,17 +6,16 @@ four. The plugin takes three. What the hub adds is measured by `make bench`; thi
 """
 
 import argparse
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, cast
 
 import anyio
 from pydantic_core import to_json
 from tests.conftest import UNSAFE, open_folder
 
+from bench.turns import Ask, turns
 from pegboard.pools import Pools
 from pegboard_postgres import POSTGRES, Target
 from pegboard_postgres.embedded import Embedded, connected, embedded
@@ -32,8 +31,6 @@ n % 2 = 0 AS paid, n / 3.0::float8 AS weight, (n / 100.0)::numeric(12, 2) AS pri
 '2024-01-01'::timestamptz + n * interval '1 minute' AS placed FROM generate_series(1, 20000) AS n;
 ALTER TABLE orders ADD PRIMARY KEY (id); ANALYZE orders; GRANT SELECT ON orders TO PUBLIC"""
 SQL = "SELECT * FROM orders WHERE id <= {}"
-
-Ask = Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ async def table(rounds: int) -> None:
         database = await pools.get(POSTGRES, Target(postgres.dsn))
         for rows in ROWS:
             asks = plugin(database, SQL.format(rows)), plain(pool, SQL.format(rows)), read_only(pool, SQL.format(rows))
-            print(Timing(rows, *await turns(asks, rounds if rows < LARGEST_BATCH else max(10, rounds // 10))))
+            print(Timing(rows, *await turns(asks, rounds if rows < LARGEST_BATCH else max(10, rounds // 10), WARM_UP)))
 
 
 @asynccontextmanager
@@ -113,18 +110,6 @@ def read_only(pool: Any, sql: str) -> Ask:
             return to_json([dict(record) for record in await connection.fetch(sql)])
 
     return ask
-
-
-async def turns(asks: Sequence[Ask], rounds: int) -> list[float]:
-    """The median seconds of each, after some to warm up."""
-    seconds: list[list[float]] = [[] for _ in asks]
-    for number in range(rounds + WARM_UP):
-        for ask, spent in zip(asks, seconds, strict=True):
-            began = time.perf_counter()
-            await ask()
-            if number >= WARM_UP:
-                spent.append(time.perf_counter() - began)
-    return [median(spent) for spent in seconds]
 
 
 if __name__ == "__main__":

@@ -8,18 +8,16 @@ over HTTP to the front of the tests, since no Qdrant server can be had here. Wha
 import argparse
 import json
 import tempfile
-import time
 import warnings
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import anyio
 from qdrant_client import QdrantClient, models
 from tests.plugins.qdrant.processes import front
 
+from bench.turns import HEAD, Ask, Beside, turns
 from pegboard import Call
 from pegboard.pools import Pools
 from pegboard_qdrant import QDRANT, Settings, tools
@@ -31,26 +29,12 @@ VECTOR = [0.5] * SIZE
 COLLECTION = "bench"
 WARM_UP = 5
 DEADLINE = 60.0
-Ask = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The median seconds of one search, by the plugin and by the client alone."""
-
-    title: str
-    plugin: float
-    client: float
-
-    def __str__(self) -> str:
-        ratio = self.plugin / self.client
-        return f"{self.title:40}{self.plugin * 1e3:9.2f} ms{self.client * 1e3:9.2f} ms{ratio:8.2f}x"
 
 
 def main() -> None:
     options = parser().parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
-    print(f"{'':40}{'the plugin':>12}{'the client':>12}{'ratio':>9}")
+    print(HEAD)
     for way in (embedded, over_http):
         with way(options.points) as settings:
             for timing in anyio.run(measure, way.__name__, settings, options.points, options.rounds):
@@ -95,13 +79,13 @@ def point(number: int) -> models.PointStruct:
     return models.PointStruct(id=number, vector=vector, payload={"number": number, "name": f"point {number}"})
 
 
-async def measure(way: str, settings: Settings, points: int, rounds: int) -> list[Timing]:
-    timings: list[Timing] = []
+async def measure(way: str, settings: Settings, points: int, rounds: int) -> list[Beside]:
+    timings: list[Beside] = []
     async with Pools() as pools:
         qdrant = await pools.get(QDRANT, settings.target)
         for limit in (1, 100, 1000):
-            by_plugin, by_client = await turns(plugin(pools, settings, limit), client(qdrant, limit), rounds)
-            timings.append(Timing(f"{way}, {limit} of {points} points", by_plugin, by_client))
+            by_plugin, by_client = await turns([plugin(pools, settings, limit), client(qdrant, limit)], rounds, WARM_UP)
+            timings.append(Beside(f"{way}, {limit} of {points} points", by_plugin, by_client))
     return timings
 
 
@@ -124,18 +108,6 @@ def client(qdrant: Qdrant, limit: int) -> Ask:
         return found.model_dump_json()
 
     return ask
-
-
-async def turns(first: Ask, second: Ask, rounds: int) -> tuple[float, float]:
-    """The median seconds of each, after some to warm up."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + WARM_UP):
-        for ask, spent in zip((first, second), seconds, strict=True):
-            began = time.perf_counter()
-            await ask()
-            if number >= WARM_UP:
-                spent.append(time.perf_counter() - began)
-    return median(seconds[0]), median(seconds[1])
 
 
 if __name__ == "__main__":

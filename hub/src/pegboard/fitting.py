@@ -132,47 +132,39 @@ class _Cutting:
 
     def _shrink(self, path: tuple[Any, ...]) -> None:
         """Keep as many items of the list or mapping at `path` as there is room for, one at least and not all."""
-        container = _at(self._value, path)
-        if isinstance(container, dict):
-            self._shrink_mapping(cast(dict[str, Any], container))
-            return
-        items = list(container)
+        container = cast("list[Any] | dict[str, Any]", _at(self._value, path))
+        is_list = isinstance(container, list)
+        items: list[Any] = container[:] if isinstance(container, list) else list(container.items())
         container.clear()
         keep = _room([dump(item) for item in items], dump(self._value), self._limits)
-        container.extend(items[:keep])
-        if self._cut in (None, path):
+        (container.extend if isinstance(container, list) else container.update)(items[:keep])
+        if is_list and self._cut in (None, path):
             self._cut, self._rest = path, [*items[keep:], *self._rest]
         else:
             self._dropped += len(items) - keep
 
-    def _shrink_mapping(self, mapping: dict[str, Any]) -> None:
-        items = list(mapping.items())
-        mapping.clear()
-        keep = _room([dump(item) for item in items], dump(self._value), self._limits)
-        mapping.update(items[:keep])
-        self._dropped += len(items) - keep
-
 
 def _largest_list(value: Any) -> tuple[Any, ...] | None:
     """The path of the list that takes most."""
-    found = [(size, path) for size, path, inner in _containers(value, ()) if isinstance(inner, list)]
+    containers = _containers(value, ())
+    found = [(len(to_json(inner, inf_nan_mode="null")), path) for path, inner in containers if type(inner) is list]
     return max(found, key=lambda item: (item[0], -len(item[1])))[1] if found else None
 
 
 def _longest_mapping(value: Any) -> tuple[Any, ...] | None:
     """The path of the mapping with most keys, since one with few may need them; never the answer itself."""
     containers = _containers(value, ())
-    found = [(len(cast(dict[str, Any], inner)), path) for _, path, inner in containers if path and type(inner) is dict]
+    found = [(len(cast(dict[str, Any], inner)), path) for path, inner in containers if path and type(inner) is dict]
     return max(found, key=lambda item: (item[0], -len(item[1])))[1] if found else None
 
 
-def _containers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[int, tuple[Any, ...], Any]]:
-    """Every list and mapping with at least two items, with its size in bytes."""
+def _containers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every list and mapping with at least two items, with its path."""
     if not isinstance(value, (dict, list)):
         return
     container = cast("dict[str, Any] | list[Any]", value)
     if len(container) > 1:
-        yield len(to_json(container, inf_nan_mode="null")), path, container
+        yield path, container
     items = container.items() if isinstance(container, dict) else enumerate(container)
     for key, inner in items:
         yield from _containers(inner, (*path, key))

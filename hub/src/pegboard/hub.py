@@ -216,7 +216,7 @@ class Hub:
 
     def _show(self, views: Mapping[str, View]) -> list[tuple[Endpoint, list[str]]]:
         """Serve these views from now on; returns whose lists are others now, and which."""
-        self.results.settings = self.settings.results
+        self.results.change(self.settings.results)
         hooks = [p.hooks["hub_around_call"] for p in self.plugins if "hub_around_call" in p.hooks]
         runner = Runner(self.results, hooks, self.audit)
         before, calls = self.endpoints, self.settings.calls

@@ -47,11 +47,13 @@ class Choice:
 
     def select(self, names: Sequence[str] | None, first: Line) -> Select:
         """Chooses so among lines like the first one; raises `ToolError` for columns and comparisons there are not."""
-        keeps = keeper(self.filter or {}, names, first.row)
+        if not self.filter and not self.columns:
+            return lambda line: line
+        keeps = keeper(self.filter, names, first.row) if self.filter else None
         changed = chooser(self.columns, names, first.row) if self.columns else None
 
         def select(line: Line) -> Line | None:
-            if self.filter and not keeps(line.row):
+            if keeps is not None and not keeps(line.row):
                 return None
             return line if changed is None else Line.of(changed(line.row))
 
@@ -76,7 +78,7 @@ class Page:
     _counted: int = 0
     """How many of the lines are counted exactly; while an upper bound will do, none are."""
     _select: Select | None = None
-    _shown: Sequence[Column] | None = None
+    _head: list[dict[str, str]] | None = None
     """The columns that are shown: those that were chosen, as many as have room."""
     _room: int = 0
     """Tokens for rows."""
@@ -86,8 +88,7 @@ class Page:
         if self.columns is not None:
             by_name = {column.name: column for column in self.columns}
             chosen = [by_name[name] for name in self.choice.columns or () if name in by_name]
-            self._shown = self._with_room(chosen or self.columns)
-            self._room -= sum(map(_tokens_of, self._shown))
+            self._head = self._with_room([_described(column) for column in chosen or self.columns])
 
     @property
     def wanted(self) -> int | None:
@@ -120,7 +121,8 @@ class Page:
         about["has_more"] = cursor is not None
         about |= {"cursor": cursor} if cursor is not None else {}
         about |= {"notice": "; ".join(self._notices)} if self._notices else {}
-        head, key = self._head(), "items" if self.columns is None else "rows"
+        head: dict[str, Any] = {} if self._head is None else {"columns": self._head}
+        key = "items" if self._head is None else "rows"
         # Each row was written when it came; the text is put together from those.
         before = f"{dump(head)[:-1]}," if head else "{"
         text = f'{before}"{key}":[{",".join(line.text for line in self._lines)}],{dump(about)[1:]}'
@@ -130,24 +132,20 @@ class Page:
     def _names(self) -> list[str] | None:
         return None if self.columns is None else [column.name for column in self.columns]
 
-    def _head(self) -> dict[str, Any]:
-        if self._shown is None:
-            return {}
-        return {"columns": [_described(column) for column in self._shown]}
-
-    def _with_room(self, columns: Sequence[Column]) -> Sequence[Column]:
-        """As many columns as take half of the answer with their names and types."""
-        room = self._room // 2
+    def _with_room(self, columns: list[dict[str, str]]) -> list[dict[str, str]]:
+        """As many columns as take half of the answer with their names and types, taken from the room for rows."""
+        least = self._room - self._room // 2
         for place, column in enumerate(columns):
-            room -= _tokens_of(column)
-            if room < 0 and place:
+            left = self._room - estimate(dump(column)) - 1
+            if left < least and place:
                 self.note(f"only {place} of {len(columns)} columns have room; select the ones you need")
                 return columns[:place]
+            self._room = left
         return columns
 
     def _take(self, line: Line) -> bool:
-        if self._shown is not None:
-            line = _cut(line, len(self._shown))
+        if self._head is not None:
+            line = _cut(line, len(self._head))
         if not self._has_room(line.text):
             if self._lines:
                 self.note(f"the answer is full at {self.limits.tokens} tokens; go on with the cursor, or ask for less")
@@ -220,7 +218,3 @@ def _cut(line: Line, count: int) -> Line:
 
 def _described(column: Column) -> dict[str, str]:
     return {"name": shorten(column.name, MAX_NAME), "type": column.type}
-
-
-def _tokens_of(column: Column) -> int:
-    return estimate(dump(_described(column))) + 1

@@ -70,7 +70,7 @@ class Results:
     """
 
     def __init__(self, settings: ResultSettings) -> None:
-        self.settings = settings
+        self.change(settings)
         self.seal = Seal()
         self._cursors = Cursors(self.seal)
         self._shelves: dict[str, _Shelf] = {}
@@ -88,10 +88,11 @@ class Results:
         tasks.cancel_scope.cancel()
         await tasks.__aexit__(None, None, None)
 
-    @property
-    def limits(self) -> Limits:
-        """What one answer may take."""
-        return Limits(self.settings.tokens, self.settings.bytes, self.settings.cell)
+    def change(self, settings: ResultSettings) -> None:
+        """Go by other settings from now on."""
+        self.settings = settings
+        self.limits = Limits(settings.tokens, settings.bytes, settings.cell)
+        """What one answer may take; made here, since every call asks for it."""
 
     @property
     def open_cursors(self) -> int:

@@ -76,7 +76,7 @@ class BoundTool:
         self.environments = (environments.writable() or environments) if self._writes else environments
         self._output = Output(function, self._arguments.returns)
         self._function = awaitable(function, threads)
-        self._describe = inspect.getdoc(function)
+        self._about = inspect.getdoc(function)
         self.definition = self._define()
         try:
             self.definition.model_dump_json()
@@ -158,8 +158,8 @@ class BoundTool:
         """Ask the user first, where the operator wants that before a tool writes. Raises `ToolError` if they refuse."""
         if not self._writes or self.mark.confirms or call.writes != "confirm":
             return
-        secret = {name for name, schema in self.input_schema["properties"].items() if schema.get("writeOnly")}
-        shown = ", ".join(f"{name}: {show(value)}" for name, value in (given or {}).items() if name not in secret)
+        told = [(name, value) for name, value in (given or {}).items() if name not in self.secret_names]
+        shown = ", ".join(f"{name}: {show(value)}" for name, value in told)
         where = f" in {call.environment}" if self._has_choice else ""
         await call.confirm(f"Run {self.name}{where} with {shown or 'no arguments'}?")
 
@@ -184,7 +184,7 @@ class BoundTool:
         return Tool(
             name=self.name,
             title=self.mark.title,
-            description=self._describe or None,
+            description=self._about or None,
             input_schema=self._schema(),
             output_schema=self._output.schema,
             annotations=_annotations(self.mark),

@@ -54,10 +54,6 @@ class Api:
         """The way of this call."""
         return cls(await call.pool(AWX, call.settings.target), call.deadline - MARGIN)
 
-    def lasting(self) -> "Api":
-        """The same without a deadline of its own, for rows that later calls read on."""
-        return replace(self, deadline=None)
-
     def ending(self, seconds: float) -> "Api":
         """The same, but its requests end some seconds before the call, which are left for something else."""
         return self if self.deadline is None else replace(self, deadline=self.deadline - seconds)

@@ -46,6 +46,13 @@ async def listed(
     return {"items": items, "page": page, "page_size": page_size, "total": found.total, "has_more": found.has_more}
 
 
+def by_detail(
+    detail: Detail, summary: Callable[[Object], dict[str, Any]], details: Callable[[Object], dict[str, Any]]
+) -> Callable[[Object], dict[str, Any]]:
+    """How a list makes its objects small: their summary, with their details where all of them are wanted."""
+    return summary if detail == "summary" else lambda item: {**summary(item), **details(item)}
+
+
 def finding(search: str | None, name_contains: str | None, order_by: str) -> dict[str, Any]:
     """The parameters of what every list can be narrowed and ordered by; `None` is left out."""
     return {"search": search, "name__icontains": name_contains, "order_by": order_by}

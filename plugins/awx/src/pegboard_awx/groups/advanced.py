@@ -16,7 +16,18 @@ from pegboard_awx.failures import AwxError
 from pegboard_awx.inputs import Form, different, without
 from pegboard_awx.names import resolve
 from pegboard_awx.settings import Settings
-from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, finding, listed, mapping, moment
+from pegboard_awx.shapes import (
+    Detail,
+    Listing,
+    PageNumber,
+    PageSize,
+    brief,
+    by_detail,
+    finding,
+    listed,
+    mapping,
+    moment,
+)
 from pegboard_awx.usage import usage
 
 Secrets = Annotated[dict[str, Any], Field(json_schema_extra={"writeOnly": True})]
@@ -60,11 +71,15 @@ async def list_credentials(
         "or__credential_type__namespace": kind,
     }
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_credential(item), **(_details(item) if detail == "full" else {})}
-
     api = await Api.of(call)
-    return await listed(api, "credentials", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "credentials",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _credential, _details),
+    )
 
 
 @tool(read_only=True, open_world=True)
@@ -157,11 +172,15 @@ async def list_credential_types(
     """List credential types."""
     params = {**finding(search, name_contains, order_by), "kind": kind}
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_type(item), **(_type_details(item) if detail == "full" else {})}
-
     api = await Api.of(call)
-    return await listed(api, "credential_types", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "credential_types",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _type, _type_details),
+    )
 
 
 @tool(read_only=True, open_world=True)

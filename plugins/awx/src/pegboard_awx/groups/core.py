@@ -18,7 +18,19 @@ from pegboard_awx.pending import why_pending
 from pegboard_awx.prompts import ASKS
 from pegboard_awx.runs import JobType, Run, Shown, is_complete, is_final, shown
 from pegboard_awx.settings import Settings
-from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, finding, joined, listed, mapping, moment
+from pegboard_awx.shapes import (
+    Detail,
+    Listing,
+    PageNumber,
+    PageSize,
+    brief,
+    by_detail,
+    finding,
+    joined,
+    listed,
+    mapping,
+    moment,
+)
 from pegboard_awx.waiting import WAIT_TIMEOUT, Result, handle, outcome
 
 CHARS_PER_TOKEN = 1.3
@@ -102,11 +114,15 @@ async def list_job_templates(
         "role_level": "execute_role" if executable_only else None,
     }
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_template(item), **(_template_details(item) if detail == "full" else {})}
-
     api = await Api.of(call)
-    return await listed(api, "job_templates", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "job_templates",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _template, _template_details),
+    )
 
 
 @tool(destructive=True, open_world=True, timeout=WAIT_TIMEOUT, priority=10)
@@ -199,10 +215,14 @@ async def list_jobs(
         "created_by__username": launched_by,
     }
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_job(item), **(_job_details(item) if detail == "full" else {})}
-
-    return await listed(await Api.of(call), "jobs", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        await Api.of(call),
+        "jobs",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _job, _job_details),
+    )
 
 
 @tool(destructive=True, idempotent=True, open_world=True)

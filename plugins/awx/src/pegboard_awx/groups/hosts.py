@@ -21,6 +21,7 @@ from pegboard_awx.shapes import (
     PageNumber,
     PageSize,
     brief,
+    by_detail,
     finding,
     listed,
     moment,
@@ -120,13 +121,12 @@ async def list_groups(
 ) -> Listing:
     """List the groups of an inventory; detail=full adds variables."""
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_group(item), **(_group_details(item) if detail == "full" else {})}
-
     api = await Api.of(call)
     path = ("inventories", await resolve(api, "inventories", inventory_id), "groups")
     params = finding(search, name_contains, order_by)
-    return await listed(api, *path, params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api, *path, params=params, page=page, page_size=page_size, summarize=by_detail(detail, _group, _group_details)
+    )
 
 
 @tool(destructive=False, open_world=True)

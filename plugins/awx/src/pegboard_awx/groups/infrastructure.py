@@ -15,6 +15,7 @@ from pegboard_awx.shapes import (
     PageNumber,
     PageSize,
     brief,
+    by_detail,
     finding,
     listed,
     mapping,
@@ -134,11 +135,15 @@ async def list_instance_groups(
 ) -> Listing:
     """List instance groups with their capacity and running jobs."""
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_group(item), **(_group_details(item) if detail == "full" else {})}
-
     api, params = await Api.of(call), finding(search, name_contains, order_by)
-    return await listed(api, "instance_groups", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "instance_groups",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _group, _group_details),
+    )
 
 
 @tool(read_only=True, open_world=True)
@@ -164,12 +169,11 @@ async def list_execution_environments(
 ) -> Listing:
     """List execution environments: the container images that jobs run in."""
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_image(item), **(_image_details(item) if detail == "full" else {})}
-
     api, params = await Api.of(call), finding(search, name_contains, order_by)
     path = ("execution_environments",)
-    return await listed(api, *path, params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api, *path, params=params, page=page, page_size=page_size, summarize=by_detail(detail, _image, _image_details)
+    )
 
 
 def _config_details(told: Object, license_: Object) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pegboard_awx.shapes import (
     PageNumber,
     PageSize,
     brief,
+    by_detail,
     finding,
     listed,
     mapping,
@@ -60,11 +61,15 @@ async def list_inventories(
     """List inventories; kind is empty for ordinary ones."""
     params = {**finding(search, name_contains, order_by), "organization": organization_id, "kind": kind}
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_inventory(item), **(_inventory_details(item) if detail == "full" else {})}
-
     api = await Api.of(call)
-    return await listed(api, "inventories", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "inventories",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _inventory, _inventory_details),
+    )
 
 
 @tool(read_only=True, open_world=True)
@@ -166,11 +171,15 @@ async def list_hosts(
         "last_job_host_summary__failed": True if failed_only else None,
     }
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**host_summary(item), **(host_details(item) if detail == "full" else {})}
-
     path = _hosts_path(inventory, group_id)
-    return await listed(api, *path, params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        *path,
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, host_summary, host_details),
+    )
 
 
 @tool(destructive=False, open_world=True)

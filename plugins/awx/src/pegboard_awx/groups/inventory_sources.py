@@ -22,6 +22,7 @@ from pegboard_awx.shapes import (
     PageNumber,
     PageSize,
     brief,
+    by_detail,
     finding,
     listed,
     moment,
@@ -63,15 +64,14 @@ async def list_inventory_sources(
 ) -> Listing:
     """List inventory sources and how their last update went."""
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_source(item), **(_details(item) if detail == "full" else {})}
-
     api = await Api.of(call)
     path = ("inventory_sources",)
     if inventory_id is not None:
         path = ("inventories", await resolve(api, "inventories", inventory_id), "inventory_sources")
     params = finding(search, name_contains, order_by)
-    return await listed(api, *path, params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api, *path, params=params, page=page, page_size=page_size, summarize=by_detail(detail, _source, _details)
+    )
 
 
 @tool(destructive=False, open_world=True)

@@ -24,6 +24,7 @@ from pegboard_awx.shapes import (
     PageNumber,
     PageSize,
     brief,
+    by_detail,
     finding,
     joined,
     listed,
@@ -199,11 +200,15 @@ async def list_unified_jobs(
         "created__gt": since and since.isoformat(),
     }
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_unified(item), **(_unified_details(item) if detail == "full" else {})}
-
     api = await Api.of(call)
-    return await listed(api, "unified_jobs", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "unified_jobs",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _unified, _unified_details),
+    )
 
 
 @tool(destructive=True, open_world=True, timeout=WAIT_TIMEOUT)

@@ -24,6 +24,7 @@ from pegboard_awx.shapes import (
     PageNumber,
     PageSize,
     brief,
+    by_detail,
     finding,
     joined,
     listed,
@@ -126,12 +127,11 @@ async def list_notification_templates(
 ) -> Listing:
     """List notification templates and how their last message went."""
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_template(item), **(_details(item) if detail == "full" else {})}
-
     api, params = await Api.of(call), finding(search, name_contains, order_by)
     path = ("notification_templates",)
-    return await listed(api, *path, params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api, *path, params=params, page=page, page_size=page_size, summarize=by_detail(detail, _template, _details)
+    )
 
 
 @tool(read_only=True, open_world=True)

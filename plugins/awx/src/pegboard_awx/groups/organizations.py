@@ -14,7 +14,7 @@ from pegboard_awx.failures import AwxError
 from pegboard_awx.names import resolve
 from pegboard_awx.people import foretold, member, some, team
 from pegboard_awx.settings import Settings
-from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, finding, listed, moment
+from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, by_detail, finding, listed, moment
 from pegboard_awx.usage import usage
 
 GOES = ("inventories", "hosts", "teams", "credentials", "execution_environments")
@@ -51,11 +51,15 @@ async def list_organizations(
 ) -> Listing:
     """List organizations with counts of what they own."""
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_organization(item), **(_details(item) if detail == "full" else {})}
-
     api, params = await Api.of(call), finding(search, name_contains, order_by)
-    return await listed(api, "organizations", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "organizations",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _organization, _details),
+    )
 
 
 @tool(read_only=True, open_world=True)

@@ -22,6 +22,7 @@ from pegboard_awx.shapes import (
     PageNumber,
     PageSize,
     brief,
+    by_detail,
     finding,
     hidden,
     listed,
@@ -93,10 +94,14 @@ async def list_schedules(
         "enabled": enabled,
     }
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_schedule(item), **(_details(item) if detail == "full" else {})}
-
-    return await listed(api, "schedules", params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api,
+        "schedules",
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _schedule, _details),
+    )
 
 
 @tool(read_only=True, open_world=True)

@@ -14,7 +14,7 @@ from pegboard_awx.failures import AwxError
 from pegboard_awx.names import find
 from pegboard_awx.people import foretold, managed_by, organization, person, person_details, some, team
 from pegboard_awx.settings import Settings
-from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, listed
+from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, by_detail, listed
 
 CANDIDATES = 10
 
@@ -64,12 +64,11 @@ async def list_users(
         "is_superuser": is_superuser,
     }
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**person(item), **(person_details(item) if detail == "full" else {})}
-
     path = ("users",) if organization_id is None else ("organizations", organization_id, "users")
     api = await Api.of(call)
-    return await listed(api, *path, params=params, page=page, page_size=page_size, summarize=summarize)
+    return await listed(
+        api, *path, params=params, page=page, page_size=page_size, summarize=by_detail(detail, person, person_details)
+    )
 
 
 @tool(read_only=True, open_world=True)

@@ -15,7 +15,7 @@ from pegboard_awx.names import resolve
 from pegboard_awx.pages import page as web_page
 from pegboard_awx.prompts import ASKS
 from pegboard_awx.settings import Settings
-from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, finding, listed, moment
+from pegboard_awx.shapes import Detail, Listing, PageNumber, PageSize, brief, by_detail, finding, listed, moment
 from pegboard_awx.usage import removed
 from pegboard_awx.waiting import WAIT_TIMEOUT
 
@@ -48,12 +48,14 @@ async def list_workflow_job_templates(
 ) -> Listing:
     """List workflow templates."""
 
-    def summarize(item: Object) -> dict[str, Any]:
-        return {**_summary(item), **(_details(item) if detail == "full" else {})}
-
     params = finding(search, name_contains, order_by)
     return await listed(
-        await Api.of(call), COLLECTION, params=params, page=page, page_size=page_size, summarize=summarize
+        await Api.of(call),
+        COLLECTION,
+        params=params,
+        page=page,
+        page_size=page_size,
+        summarize=by_detail(detail, _summary, _details),
     )
 
 
