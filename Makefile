@@ -37,6 +37,7 @@ docs-check: docs ## Fail when a generated page is stale
 
 bench: $(VENV)/ready ## Measure against the bare SDK server and FastMCP
 	$(BIN)/python -m bench
+	$(MAKE) --no-print-directory bench-databases
 
 bench-databases: $(VENV)/ready ## Measure the database plugins against their drivers
 	$(BIN)/python -m bench.databases_postgres

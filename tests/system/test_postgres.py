@@ -62,6 +62,20 @@ async def test_a_client_that_leaves_ends_its_query(hub: HubProcess, private_post
         await becomes(admin, f"{era}_left", 0, SOON)
 
 
+async def test_a_client_that_leaves_frees_its_cursor(hub: HubProcess, private_postgres: Embedded) -> None:
+    sql = "SELECT pg_backend_pid() AS pid FROM generate_series(1, 1000000)"
+    held = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'idle in transaction'"
+    async with connected_to(private_postgres.admin_dsn) as admin:
+        async with connected("sse", hub.url) as peer:
+            answer = (await query(peer, sql))["structuredContent"]
+            pid = answer["rows"][0][0]
+            assert answer["has_more"]
+            assert await admin.fetchval(held, pid) == 1
+        with anyio.fail_after(2):
+            while await admin.fetchval(held, pid):
+                await anyio.sleep(0.02)
+
+
 @pytest.mark.parametrize("era", ["sse", "legacy"])
 async def test_a_cancelled_call_ends_its_query(hub: HubProcess, private_postgres: Embedded, era: Era) -> None:
     params = {"name": "postgres_query", "arguments": {"sql": f"SELECT pg_sleep(30) AS {era}_cancelled"}}

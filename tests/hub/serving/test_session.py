@@ -120,6 +120,9 @@ async def test_no_more_than_the_limit_are_taken() -> None:
 
         assert (problem(refusal).code, line.in_flight) == (-32000, 2)
         await line.answer(1)
+        assert problem(await line.ask(3)).code == -32000  # its answer was not read yet
+        for _ in range(3):  # the refusals stand before it
+            line.session.sent()
         assert await line.ask(3) is None
 
 

@@ -43,6 +43,7 @@ class Probe:
             tools=[
                 self.echo,
                 self.typed,
+                self.long,
                 self.wait,
                 self.hold,
                 self.release,
@@ -70,6 +71,11 @@ class Probe:
     async def typed(self, count: int, names: list[str]) -> str:
         """Say back what arrived, with its types."""
         return f"{count!r} {names!r}"
+
+    @tool(read_only=True)
+    async def long(self, size: int) -> str:
+        """Answer with so many characters."""
+        return "x" * size
 
     @tool(read_only=True, timeout=60)
     async def wait(self, tag: str, seconds: float) -> str:

@@ -42,14 +42,19 @@ class Session:
         self._limit = limit
         self._in_flight: dict[RequestId | None, Gauge] = {}
         self._leaving: deque[Gauge | None] = deque()
+        self._unread = 0  # answers among those
         self._idle = anyio.Event()
+        self.is_dropped = False
+        """Whether it was given up; what the SDK has in flight may take seconds to end."""
+        self.is_stuck = False
+        """Whether a refusal waits for a client that does not read: nothing more can be taken until it does."""
 
     def problem_with(self, request: JSONRPCRequest) -> ErrorData | None:
         """Why the request is not taken; `None` counts it as in flight."""
         key = _key(request.id)
         if key in self._in_flight:
             return ErrorData(code=INVALID_REQUEST, message=f"a request with the id {request.id!r} is still in flight")
-        if len(self._in_flight) >= self._limit:
+        if len(self._in_flight) + self._unread >= self._limit:
             return ErrorData(code=SERVER_BUSY, message=f"{self._limit} requests of this session are in flight already")
         if self._traffic.draining:
             return ErrorData(code=SERVER_BUSY, message="the hub is shutting down; connect again in a moment")
@@ -69,7 +74,9 @@ class Session:
         """A message is on its way to the client; an answer stays in flight until it has left."""
         inner = message.message
         key = _key(inner.id) if isinstance(inner, JSONRPCResponse | JSONRPCError) else None
-        self._leaving.append(self._in_flight.pop(key, None))
+        gauge = self._in_flight.pop(key, None)
+        self._leaving.append(gauge)
+        self._unread += gauge is not None
 
     def refused(self) -> None:
         """A refusal is on its way; it carries the id of a request in flight and does not answer that."""
@@ -79,6 +86,7 @@ class Session:
         """The oldest message on its way has left."""
         gauge = self._leaving.popleft() if self._leaving else None
         if gauge is not None:
+            self._unread -= 1
             self._ended(gauge)
 
     def close(self) -> None:
@@ -181,7 +189,11 @@ class _Write:
     async def refuse(self, item: SessionMessage) -> None:
         """Send an error that answers nothing in flight."""
         self._session.refused()
-        await self._send(item)
+        self._session.is_stuck = True
+        try:
+            await self._send(item)
+        finally:
+            self._session.is_stuck = False
 
     async def _send(self, item: SessionMessage) -> None:
         await self._inner.send(item)

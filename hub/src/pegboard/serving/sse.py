@@ -1,6 +1,7 @@
 """HTTP+SSE (2024-11-05): one long stream to the client, and a path it posts its messages to."""
 
 import logging
+import re
 from collections.abc import Mapping
 
 import anyio
@@ -16,6 +17,8 @@ from pegboard.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
+SESSION_ID = re.compile(rb"session_id=([0-9a-fA-F]{32})")
+
 
 class SseEndpoint:
     """Serves `<path>/sse` and `<path>/messages/` of one endpoint. ASGI apps both, since neither has a response
@@ -28,6 +31,7 @@ class SseEndpoint:
         self._sessions = sessions
         self._transport = SseServerTransport(f"{endpoint.offer.path}/messages/")
         self._removed = anyio.Event()
+        self._open: dict[str, Session] = {}
 
     def close(self) -> None:
         """End every session: the endpoint is not served any more."""
@@ -46,7 +50,7 @@ class SseEndpoint:
                 await self._serve(scope, self._traffic.until_closing(receive, self._removed), send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = _Stream(send, self._settings.stalled_timeout)
+        stream = _Stream(send, self._settings.stalled_timeout, self._open)
         try:
             async with self._transport.connect_sse(scope, receive, stream.send) as (read, write):
                 session = Session(read, write, self._traffic, self._settings.max_calls_per_session)
@@ -57,6 +61,8 @@ class SseEndpoint:
                     session.close()
         except* (anyio.BrokenResourceError, anyio.ClosedResourceError, StalledError) as gone:
             log.debug("an SSE session ended: %s", gone.exceptions)
+        finally:
+            self._open.pop(stream.session_id, None)
         if self._removed.is_set():
             await stream.end()
 
@@ -69,6 +75,15 @@ class SseEndpoint:
             await refuse(
                 scope, receive, send, 400, f"open {self._endpoint.offer.path}/sse; it names the URL to post to"
             )
+            return
+        session = self._open.get(_session_id(scope["query_string"]))
+        if session is not None and session.is_dropped:
+            await refuse(scope, receive, send, 404, "the session has ended, its stream was not read; open another")
+            return
+        if session is not None and session.is_stuck:  # each message more would wait in memory, with its body
+            limit = self._settings.max_calls_per_session
+            reason = f"{limit} requests of this session are unanswered; read its stream first"
+            await refuse(scope, receive, send, 429, reason, {"Retry-After": "1"})
             return
         try:
             body = await read_body(scope, receive, self._settings)
@@ -85,10 +100,12 @@ class StalledError(Exception):
 class _Stream:
     """The way out of one stream: sees what leaves, and gives up on a client that stopped reading."""
 
-    def __init__(self, send: Send, stalled_timeout: float) -> None:
+    def __init__(self, send: Send, stalled_timeout: float, sessions: dict[str, Session]) -> None:
         self._send = send
         self._stalled_timeout = stalled_timeout
+        self._sessions = sessions
         self.session: Session | None = None
+        self.session_id = ""
         self._open = False
 
     async def send(self, message: Message) -> None:
@@ -97,6 +114,8 @@ class _Stream:
             await self._send(message)
             self._note(message)
             return
+        if self.session is not None:
+            self.session.is_dropped = True
         raise StalledError
 
     async def end(self) -> None:
@@ -107,5 +126,16 @@ class _Stream:
 
     def _note(self, message: Mapping[str, object]) -> None:
         body = message.get("body", b"")
-        if self.session is not None and isinstance(body, bytes) and body.startswith(b"event: message"):
+        if self.session is None or not isinstance(body, bytes):
+            return
+        if body.startswith(b"event: message"):
             self.session.sent()
+        elif body.startswith(b"event: endpoint"):  # only the client is told the id
+            self.session_id = _session_id(body)
+            self._sessions[self.session_id] = self.session
+
+
+def _session_id(text: bytes) -> str:
+    """The id in a query or in the event that tells it, in lower case; empty where there is none."""
+    match = SESSION_ID.search(text)
+    return match[1].decode().lower() if match else ""
