@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 HUB = ROOT / "hub" / "src" / "pegboard"
 
 LAYERS = (
-    "errors logs search rows choices",
+    "errors logs metrics search rows choices",
     "plugin validation semantic budget fitting seal",
     "hookspecs settings keeper functions matching cursors",
     "environments pools telemetry security",

@@ -16,6 +16,7 @@ from pegboard.plugin import PluginSettings, Writes
 from pegboard.pools import PoolKind, Pools
 from pegboard.rows import Limits
 from pegboard.seal import Seal
+from pegboard.security.scopes import Scopes
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -61,6 +62,10 @@ class Call(Generic[S]):
     """What the answer may take. The hub sees to it; a tool that knows them need not fetch what cannot be sent."""
     principal: str | None = None
     """Who calls: the id of the key or token, or `None` where the hub asks for none."""
+    tenant: str | None = None
+    """The tenant of who calls, if the operator has given them one."""
+    scopes: Scopes | None = field(default=None, repr=False)
+    """What who calls may do; `None` where everybody may do everything."""
     session: Hashable | None = field(default=None, repr=False)
     """What stands for the client's session, or `None` where the protocol has none."""
     choices: Choices | None = field(default=None, repr=False)

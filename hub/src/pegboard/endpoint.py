@@ -2,10 +2,13 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
@@ -36,6 +39,7 @@ from pegboard.pools import Pools
 from pegboard.prompts import BoundPrompt
 from pegboard.resources import BoundResource
 from pegboard.results import Results
+from pegboard.security.principal import Principal
 from pegboard.settings import CallSettings
 from pegboard.tools import BoundTool, Runner, too_slow
 from pegboard.validation import did_you_mean
@@ -50,11 +54,20 @@ DEADLINE_KEY = "pegboard/deadline"
 CACHE_FOR_MS = 300_000
 """How long clients of 2026-07-28 may keep a list; it changes only with the configuration, and that is announced."""
 
+PRINCIPAL = "pegboard.principal"
+"""In the scope of an HTTP request: who sent it."""
+
 MAX_SUBSCRIPTIONS = 1000
 ANNOUNCE_TIMEOUT = 1.0
 
 MAX_PLACES = 20
 """How many other endpoints the instructions name, which every conversation pays for."""
+
+MAX_VIEWS = 256
+"""How many different sights of one endpoint are kept."""
+
+NO_TENANTS: Mapping[str, Offer] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({"tools": (), "prompts": (), "resources": (), "more": None})
 
 CHANGES: Mapping[str, tuple[ServerEvent, types.ServerNotification]] = {
     "tool_list": (ToolsListChanged(), types.ToolListChangedNotification()),
@@ -75,6 +88,9 @@ class Endpoint:
         self._results = results
         self._runner = Runner(results)
         self._calls = CallSettings()
+        self._tenants: Mapping[str, Offer] = NO_TENANTS
+        self._views: dict[Hashable, View] = {}
+        self._building = anyio.Lock()
         self._sessions: dict[object, ServerSession] = {}
         self._choices = Choices()
         self.server = self._build_server(version)
@@ -87,15 +103,43 @@ class Endpoint:
         """What it serves now."""
         return self.view.offer
 
-    def show(self, view: View, runner: Runner, calls: CallSettings) -> list[str]:
-        """Serve this view from now on, to open sessions too; returns which lists are others now, to be announced."""
+    def show(
+        self, view: View, runner: Runner, calls: CallSettings, tenants: Mapping[str, Offer] = NO_TENANTS
+    ) -> list[str]:
+        """Serve this view from now on, to open sessions too; returns which lists are others now, to be announced.
+
+        `tenants` is what is served to the callers of each tenant in place of the view's offer.
+        """
         changed = [kind for kind in CHANGES if getattr(view, kind) != getattr(self.view, kind)]
         self.view, self._runner, self._calls = view, runner, calls
+        self._tenants, self._views = tenants, {}
         self.server.title, self.server.instructions = view.offer.title, _instructions(view)
         if view.prompts:
             self.server.add_request_handler("prompts/list", types.PaginatedRequestParams, self._list_prompts)
             self.server.add_request_handler("prompts/get", types.GetPromptRequestParams, self._get_prompt)
         return changed
+
+    async def view_of(self, principal: Principal | None) -> View:
+        """What somebody sees here: the whole view without authentication, else what their scopes and tenant leave.
+
+        Built when it is first asked for, in a thread, and kept for everybody with the same scopes and tenant.
+        """
+        if principal is None or (principal.scopes.is_everything and principal.tenant is None):
+            return self.view
+        view = self._views.get(principal.sight)
+        if view is None:
+            async with self._building:
+                view = self._views.get(principal.sight) or await self._build_view(principal)
+        return view
+
+    async def _build_view(self, principal: Principal) -> View:
+        tenant, views = principal.tenant, self._views
+        offer = self.offer if tenant is None else self._tenants.get(tenant, replace(self.offer, **NOTHING))
+        view = await anyio.to_thread.run_sync(View.of, offer.seen_by(principal.scopes))
+        while len(views) >= MAX_VIEWS:
+            del views[next(iter(views))]
+        views[principal.sight] = view
+        return view
 
     async def announce(self, changed: Iterable[str]) -> None:
         """Tell who listens which lists are others now; a client that does not read holds up nobody."""
@@ -156,33 +200,39 @@ class Endpoint:
         tool = self.view.tools.get(name)
         return tool.definition.input_schema if tool is not None else None
 
-    async def _list_tools(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+    async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         _only_page(params)
-        return self.view.tool_list
+        return (await self._view(context)).tool_list
 
-    async def _list_prompts(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+    async def _list_prompts(
+        self, context: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
         _only_page(params)
-        return self.view.prompt_list
+        return (await self._view(context)).prompt_list
 
     async def _list_resources(
-        self, _: Context, params: types.PaginatedRequestParams | None
+        self, context: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         _only_page(params)
-        return self.view.resource_list
+        return (await self._view(context)).resource_list
 
     async def _list_templates(
-        self, _: Context, params: types.PaginatedRequestParams | None
+        self, context: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         _only_page(params)
-        return self.view.template_list
+        return (await self._view(context)).template_list
+
+    async def _view(self, context: Context) -> View:
+        return await self.view_of(principal_of(context))
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
-        view, name, arguments = self.view, params.name, params.arguments
+        view, name, arguments = await self._view(context), params.name, params.arguments
         reads = name == CALL_READ_TOOL and view.offer.budget.read_twin
         if view.overflow is not None and (name == CALL_TOOL or reads):
             # From here on it is a call of the inner tool: its deadline, its hooks, its errors.
             name, arguments = view.overflow.read(arguments)
             if name not in (*view.tools, SEARCH_TOOLS):
+                self._deny(name, context)
                 return error_result(view.overflow.nearest(name))
             if reads and name in view.tools and not view.tools[name].mark.read_only:
                 return error_result(f"{name} does not only read; run it with {CALL_TOOL}")
@@ -190,14 +240,22 @@ class Endpoint:
             return result([text_block(view.overflow.search(arguments))])
         tool = view.tools.get(name)
         if tool is None:
+            self._deny(name, context)
             raise MCPError(types.INVALID_PARAMS, _unknown("tool", name, view.tools))
         call = self._call(context, tool, tool.mark.timeout, params)
         return await self._runner(tool, arguments, call)
 
+    def _deny(self, name: str, context: Context) -> None:
+        """Write down that somebody asked for a tool that is here, and not for them."""
+        tool, principal = self.view.tools.get(name), principal_of(context)
+        if tool is not None and principal is not None:
+            self._runner.denied("scope", self._call(context, tool))
+
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        prompt = self.view.prompts.get(params.name)
+        view = await self._view(context)
+        prompt = view.prompts.get(params.name)
         if prompt is None:
-            raise MCPError(types.INVALID_PARAMS, _unknown("prompt", params.name, self.view.prompts))
+            raise MCPError(types.INVALID_PARAMS, _unknown("prompt", params.name, view.prompts))
         call = self._call(context, prompt)
         messages = await self._answer(prompt.name, call, partial(prompt.render, params.arguments, call))
         return types.GetPromptResult(description=prompt.definition.description, messages=messages)
@@ -205,7 +263,7 @@ class Endpoint:
     async def _read_resource(
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        for resource in self.offer.resources:
+        for resource in (await self._view(context)).offer.resources:
             values = resource.match(params.uri)
             if values is not None:
                 call = self._call(context, resource)
@@ -234,6 +292,7 @@ class Endpoint:
         params: types.CallToolRequestParams | None = None,
     ) -> Call[PluginSettings]:
         seconds = self._seconds(context, timeout)
+        principal = principal_of(context)
         return Call(
             settings=bound.environments.settings if isinstance(bound, BoundTool) else bound.settings,
             plugin=bound.plugin,
@@ -244,6 +303,9 @@ class Endpoint:
             pools=self._pools,
             request=context,
             limits=self._results.limits,
+            principal=principal.id if principal is not None else None,
+            tenant=principal.tenant if principal is not None else None,
+            scopes=principal.scopes if principal is not None else None,
             environments=bound.environments if isinstance(bound, BoundTool) else NOWHERE,
             session=_session_of(context),
             choices=None if context.protocol_version in MODERN_PROTOCOL_VERSIONS else self._choices,
@@ -257,6 +319,12 @@ class Endpoint:
         if isinstance(wanted, int | float) and wanted > 0:
             return min(wanted, self._calls.max_deadline)
         return timeout or self._calls.deadline
+
+
+def principal_of(context: Context) -> Principal | None:
+    """Who sent this very request; `None` where the hub asks for no keys, and on standard input."""
+    scope = getattr(context.request, "scope", None)
+    return scope.get(PRINCIPAL) if scope is not None else None
 
 
 def _session_of(context: Context) -> Hashable | None:

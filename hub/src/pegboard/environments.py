@@ -71,11 +71,15 @@ class Environments:
         """That one only."""
         return Environments(name, {name: self.by_name[name]})
 
+    def among(self, names: Iterable[str]) -> "Environments":
+        """Those of these names; never another default than before, which would be where nobody wanted to go."""
+        found = {name: self.by_name[name] for name in names}
+        return Environments(self.default if self.default in found else None, found, self.has_choice)
+
     def writable(self) -> "Environments | None":
         """Those where tools may write; `None` if there are none."""
-        found = {name: one for name, one in self.by_name.items() if one.writes != "deny"}
-        # Never another default than for reading: a call that names no environment would change the wrong one.
-        return Environments(self.default if self.default in found else None, found, self.has_choice) if found else None
+        found = [name for name, one in self.by_name.items() if one.writes != "deny"]
+        return self.among(found) if found else None
 
 
 NOWHERE = Environments(None, MappingProxyType({}))

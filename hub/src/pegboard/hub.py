@@ -18,6 +18,7 @@ from pegboard.endpoint import Endpoint
 from pegboard.errors import BudgetError, PegboardError, PluginError
 from pegboard.keeper import Keepers, Kept
 from pegboard.loading import Loaded, Loader, Owner, Quarantined
+from pegboard.metrics import Metrics
 from pegboard.offers import needless, offers_of
 from pegboard.overflow import Overflow
 from pegboard.plugin import HUB, Plugin, PluginSettings
@@ -26,6 +27,7 @@ from pegboard.receipt import Receipt, receipt_of, summary_of
 from pegboard.resources import BoundResource
 from pegboard.results import Results
 from pegboard.security.audit import Audit
+from pegboard.security.limits import Limits
 from pegboard.security.redaction import Redactor
 from pegboard.settings import HubSettings
 from pegboard.tools import Runner
@@ -60,6 +62,8 @@ class Hub:
         self.pools = Pools()
         self.results = Results(self.settings.results)
         self.audit = Audit(self.settings.audit.file, self.settings.audit.on_failure)
+        self.limits = Limits(self.settings.limits)
+        self.metrics = Metrics()
         self.plugins: list[Loaded] = []
         self.quarantined: list[Quarantined] = []
         self.endpoints: dict[str, Endpoint] = {}
@@ -77,6 +81,7 @@ class Hub:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.audit)  # left last: the calls that a stop cancels are on record, too
+            await stack.enter_async_context(self.limits)
             await stack.enter_async_context(self._lifespans)
             await stack.enter_async_context(self.pools)
             await stack.enter_async_context(self.results)
@@ -217,8 +222,9 @@ class Hub:
     def _show(self, views: Mapping[str, View]) -> list[tuple[Endpoint, list[str]]]:
         """Serve these views from now on; returns whose lists are others now, and which."""
         self.results.change(self.settings.results)
+        self.limits.change(self.settings.limits)
         hooks = [p.hooks["hub_around_call"] for p in self.plugins if "hub_around_call" in p.hooks]
-        runner = Runner(self.results, hooks, self.audit)
+        runner = Runner(self.results, hooks, self.audit, self.limits, self.metrics)
         before, calls = self.endpoints, self.settings.calls
         self.endpoints = {path: before.get(path) or self._endpoint(view) for path, view in views.items()}
         return [(endpoint, endpoint.show(views[path], runner, calls)) for path, endpoint in self.endpoints.items()]

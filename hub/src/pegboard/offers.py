@@ -154,6 +154,7 @@ def _group(plugin: Loaded, group: Group, settings: HubSettings) -> Offer:
 
 def _named(everything: Offer, name: str, endpoint: EndpointSettings, settings: HubSettings) -> Offer:
     tools = matching(everything.tools, endpoint.tools)
+    tools = [tool for tool in tools if not (endpoint.read_only and tool.writes)]
     return Offer(
         name=name,
         path=f"/{name}",

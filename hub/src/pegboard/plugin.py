@@ -27,7 +27,10 @@ TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 MARK = "__pegboard_tool__"
 
 PATHS = frozenset({"docs", "health", "mcp", "messages", "metrics", "profiles", "ready", "sse"})
-SECTIONS = frozenset({"audit", "budget", "calls", "loading", "log", "results", "server", "telemetry", "trust"})
+SECTIONS = frozenset({
+    "audit", "auth", "budget", "calls", "keys", "limits", "loading", "log", "oauth", "pools", "results", "server",
+    "telemetry", "tenants", "trust",
+})  # fmt: skip
 RESERVED_NAMES = PATHS | SECTIONS
 """Names a plugin cannot have, since they are paths or sections of the hub itself."""
 HUB = "hub"

@@ -3,12 +3,13 @@
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import from_json
 
 from pegboard.errors import ConfigError
@@ -16,6 +17,9 @@ from pegboard.validation import did_you_mean, location, message
 
 FILE_NAME = "pegboard.toml"
 PREFIX = "PEGBOARD_"
+TABLES = frozenset({"endpoints", "keys", "plugins", "tenants"})
+"""Sections that are tables of tables, and have no variables."""
+
 OWN_VARIABLES = frozenset({"PEGBOARD_CONFIG"})
 
 M = TypeVar("M", bound=BaseModel)
@@ -77,6 +81,77 @@ class ServerSettings(Section):
     session_idle_timeout: Seconds = Field(default=1800, description="Seconds until an unused `/mcp` session is closed.")
     stalled_timeout: Seconds = Field(default=30, description="Seconds until a client that does not read is dropped.")
     grace: Seconds = Field(default=30, description="Seconds calls in flight have to finish at the end.")
+    trusted_proxies: Strings = Field(
+        default=(), description="Addresses or networks of proxies whose `X-Forwarded-*` headers count."
+    )
+    tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain, to serve TLS.")
+    tls_key: Path | None = Field(default=None, description="PEM file of its private key.")
+
+
+class AuthSettings(Section):
+    """`[auth]`: the keys that callers show; without any, and without `[oauth]`, the hub serves this machine only."""
+
+    keys_file: Path | None = Field(default=None, description="File of hashed keys, which `pegboard keys` writes.")
+
+
+class KeySettings(Section):
+    """`[keys.NAME]`: a key that stands in no file; `pegboard keys create --print` writes the table."""
+
+    id: str = Field(pattern="^[a-z0-9]{4,32}$", description="What stands in the key behind `peg_`.")
+    sha256: SecretStr = Field(description="The SHA-256 of the whole key, in hexadecimal.")
+    scopes: Strings = Field(description="What its owner may do.")
+    tenant: str | None = Field(default=None, description="The tenant its owner belongs to.")
+    expires: datetime | None = Field(default=None, description="When it ends, with an offset from UTC.")
+
+
+class OAuthSettings(Section):
+    """`[oauth]`: access tokens (JWT) of an authorization server that callers may show in place of keys."""
+
+    issuer: str | None = Field(default=None, description="The `iss` of its tokens, an https URL.")
+    resource: str | None = Field(default=None, description="The hub's own URL, which tokens must be issued for.")
+    jwks_url: str | None = Field(default=None, description="Where its keys are; its metadata tells if you do not say.")
+    algorithms: Strings = Field(default=("RS256", "ES256", "EdDSA"), description="Signatures that count.")
+    scope_claims: Strings = Field(default=("scope", "scp"), description="Claims that hold scopes, or roles.")
+    scopes: dict[str, Strings] = Field(
+        default_factory=dict, description="What a scope or role of a token allows here, where it is none of ours."
+    )
+    tenant_claim: str | None = Field(default=None, description="The claim that names the tenant.")
+
+
+class LimitSettings(Section):
+    """`[limits]`: how much one caller may take; those on calls count for all endpoints together."""
+
+    calls_per_minute: int | None = Field(default=None, ge=1, description="Requests a key may send a minute.")
+    burst: int | None = Field(default=None, ge=1, description="Most of them at once; a tenth if not said.")
+    calls_per_key: int = Field(default=64, ge=1, description="Calls of one key that run at once.")
+    calls_per_plugin: int = Field(default=128, ge=1, description="Calls of one plugin that run at once.")
+    queue: int = Field(default=256, ge=0, description="Calls that may wait for their plugin.")
+    queue_timeout: Seconds = Field(default=5, description="Seconds a call waits for its plugin.")
+    failures_per_minute: int = Field(default=10, ge=1, description="Wrong keys from one address, until 429.")
+    redis: SecretStr | None = Field(default=None, description="Redis that replicas share; needs `pegboard[redis]`.")
+
+
+class PoolSettings(Section):
+    """`[pools]`: what happens when a backend does not answer."""
+
+    failures: int = Field(default=5, ge=1, description="Failures in a row that open a pool's circuit breaker.")
+    pause: Seconds = Field(default=5, description="Seconds until an open breaker lets one call try.")
+    retries: float = Field(default=0.1, ge=0, le=1, description="Retries of reads, as a share of the calls.")
+
+
+class MetricsSettings(Section):
+    """`[metrics]`: `/metrics`, for Prometheus."""
+
+    enabled: bool = Field(default=True, description="Count calls and serve `/metrics`.")
+    public: bool = Field(default=False, description="Serve it without a key, where the hub asks for keys.")
+
+
+class TenantSettings(Section):
+    """`[tenants.NAME]`: what is different for the callers of one tenant."""
+
+    plugins: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Tables that are laid over `[plugins.NAME]`.", repr=False
+    )
 
 
 class CallSettings(Section):
@@ -141,6 +216,7 @@ class EndpointSettings(Section):
     environment: str | None = Field(
         default=None, description="The environment its tools use, which then is no argument of theirs."
     )
+    read_only: bool = Field(default=False, description="Serve only those that do not write, whatever `writes` says.")
     budget: BudgetSettings = BudgetSettings()
 
 
@@ -148,6 +224,10 @@ class LogSettings(Section):
     """`[log]`: what is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level written.")
+    format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="Lines for people or JSON; `auto`: JSON where standard error is no terminal."
+    )
+    calls: bool = Field(default=True, description="Write a line for each call, without its arguments.")
 
 
 class AuditSettings(Section):
@@ -172,15 +252,22 @@ class HubSettings(Section):
     """Everything the hub can be told; `plugins` holds one table for each plugin, checked when it is loaded."""
 
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    oauth: OAuthSettings = OAuthSettings()
+    limits: LimitSettings = LimitSettings()
     calls: CallSettings = CallSettings()
     results: ResultSettings = ResultSettings()
+    pools: PoolSettings = PoolSettings()
     loading: LoadingSettings = LoadingSettings()
     trust: TrustSettings = TrustSettings()
     budget: BudgetSettings = BudgetSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict, description="One table per endpoint.")
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    metrics: MetricsSettings = MetricsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    keys: dict[str, KeySettings] = Field(default_factory=dict, description="One table per key.")
+    tenants: dict[str, TenantSettings] = Field(default_factory=dict, description="One table per tenant.")
     plugins: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="One table for each plugin.", repr=False
     )
@@ -189,9 +276,7 @@ class HubSettings(Section):
 def sections() -> dict[str, type[BaseModel]]:
     """The models of the hub's own sections by name; those of `[plugins.NAME]` come with the plugins."""
     fields = HubSettings.model_fields.items()
-    return {
-        name: cast(type[BaseModel], field.annotation) for name, field in fields if name not in ("plugins", "endpoints")
-    }
+    return {name: cast(type[BaseModel], field.annotation) for name, field in fields if name not in TABLES}
 
 
 def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -28,12 +28,15 @@ from pegboard.environments import Environment, Environments
 from pegboard.errors import PegboardError, PluginError, ToolError
 from pegboard.fitting import shorten
 from pegboard.functions import awaitable
+from pegboard.metrics import Metrics
 from pegboard.output import Output, Result, error_result
 from pegboard.plugin import Function, Plugin, ToolMark, mark_of
 from pegboard.results import Results
 from pegboard.rows import Rows
 from pegboard.security.audit import Audit, Record
+from pegboard.security.limits import Limits, TooMuch
 from pegboard.security.redaction import secret_names
+from pegboard.settings import LimitSettings
 from pegboard.validation import show
 
 log = logging.getLogger(__name__)
@@ -67,13 +70,14 @@ class BoundTool:
         self.aliases = plugin.aliases_of(self.name)
         self.plugin = plugin.name
         self.group = group
+        self.groups = frozenset(found.name for found in plugin.groups if function in found.tools)
         self._arguments = Arguments(function)
         # A parameter of the function's own of that name is the function's business.
         self._chooses = not self.mark.everywhere and ENVIRONMENT not in self._arguments.schema["properties"]
         self.secret_names = secret_names(self._arguments.schema)
-        self._writes = not (self.mark.read_only or self.mark.everywhere)
-        self.is_withheld = self._writes and environments.writable() is None
-        self.environments = (environments.writable() or environments) if self._writes else environments
+        self.writes = not (self.mark.read_only or self.mark.everywhere)
+        self.is_withheld = self.writes and environments.writable() is None
+        self.environments = (environments.writable() or environments) if self.writes else environments
         self._output = Output(function, self._arguments.returns)
         self._function = awaitable(function, threads)
         self._about = inspect.getdoc(function)
@@ -110,10 +114,15 @@ class BoundTool:
 
     def within(self, name: str) -> "BoundTool":
         """The same tool in that environment only; the tool itself if it has none of that name."""
-        if name not in self.environments.by_name:
-            return self
+        return self._in(self.environments.within(name)) if name in self.environments.by_name else self
+
+    def among(self, names: Sequence[str]) -> "BoundTool":
+        """The same tool in these of its environments only."""
+        return self if len(names) == len(self.environments.by_name) else self._in(self.environments.among(names))
+
+    def _in(self, environments: Environments) -> "BoundTool":
         tool = copy(self)
-        tool.environments = self.environments.within(name)
+        tool.environments = environments
         tool.definition = tool._define()
         return tool
 
@@ -156,7 +165,7 @@ class BoundTool:
 
     async def permit(self, given: Mapping[str, Any] | None, call: Call[Any]) -> None:
         """Ask the user first, where the operator wants that before a tool writes. Raises `ToolError` if they refuse."""
-        if not self._writes or self.mark.confirms or call.writes != "confirm":
+        if not self.writes or self.mark.confirms or call.writes != "confirm":
             return
         told = [(name, value) for name, value in (given or {}).items() if name not in self.secret_names]
         shown = ", ".join(f"{name}: {show(value)}" for name, value in told)
@@ -202,6 +211,8 @@ class Runner:
     results: Results
     around: Sequence[AroundCall] = ()
     audit: Audit = field(default_factory=Audit)
+    limits: Limits = field(default_factory=lambda: Limits(LimitSettings()))
+    metrics: Metrics = field(default_factory=Metrics)
 
     async def __call__(self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any]) -> Answer:
         try:
@@ -209,7 +220,12 @@ class Runner:
         except ToolError as refusal:  # what cannot be recorded is not run, where the operator wants that
             return error_result(str(refusal))
         with record:
-            record.answer = await self._answer(tool, given, call, record)
+            try:
+                async with self.limits.running(call.principal, tool.plugin):
+                    record.answer = await self._answer(tool, given, call, record)
+            except TooMuch as limit:
+                self.metrics.limited(limit.limit)
+                record.answer = error_result(limit.message)
             return record.answer
 
     async def _answer(
@@ -258,6 +274,10 @@ class Runner:
                     await _leave(manager, error)
         record.outcome = "timeout"
         return error_result(too_slow(tool.name, call))
+
+    def denied(self, reason: str, call: Call[Any]) -> None:
+        """Write down that a call was not let through."""
+        self.audit.call(call, None, read_only=True).refuse(reason)
 
     def crashed(self, plugin: str, name: str, what: str, record: Record | None = None) -> str:
         """Log the exception being handled under a new reference; return what the client may read about it."""

@@ -1,7 +1,7 @@
 """A view: what an endpoint lists of its tools, prompts and resources, built once and the same for every session."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import mcp_types as types
 
@@ -10,6 +10,7 @@ from pegboard.overflow import Overflow, meta_tokens, meta_tools
 from pegboard.prompts import BoundPrompt
 from pegboard.resources import BoundResource
 from pegboard.search import Lexicon
+from pegboard.security.scopes import Scopes
 from pegboard.tools import BoundTool
 
 UNLIMITED = Budget()
@@ -34,6 +35,21 @@ class Offer:
     """What reads on where an answer was cut; it can be called though it is not listed."""
     lexicon: Lexicon | None = field(default=None, repr=False)
     """What words mean, where hidden tools are searched by meaning, too."""
+
+    def seen_by(self, scopes: Scopes) -> "Offer":
+        """What is left of it for somebody with these scopes; the same tools in fewer environments, too."""
+        if scopes.is_everything:
+            return self
+        seen = [(tool, scopes.places(tool, tool.environments.by_name)) for tool in self.tools if tool != self.more]
+        tools = [tool.among(names) for tool, names in seen if names]
+        more = [self.more] if tools and self.more in self.tools else []
+        return replace(
+            self,
+            tools=[*tools, *filter(None, more)],
+            prompts=[prompt for prompt in self.prompts if scopes.allows_plugin(prompt.plugin)],
+            resources=[resource for resource in self.resources if scopes.allows_plugin(resource.plugin)],
+            more=self.more if tools else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

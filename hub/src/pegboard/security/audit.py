@@ -173,6 +173,7 @@ def _origin(call: "Call[Any]") -> dict[str, Any]:
     """Who called what, from where."""
     return {
         "principal": _short(call.principal),
+        "tenant": call.tenant,
         "session": _session(call.session),
         "client": _client(call.request),
         "endpoint": call.endpoint,

@@ -13,12 +13,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pegboard.endpoint import Endpoint
 from pegboard.hub import Hub
 from pegboard.keeper import Keepers, Kept
+from pegboard.security.keystore import KeyStore
+from pegboard.serving.auth import Authentication, Verifier
 from pegboard.serving.guard import Guard
 from pegboard.serving.pages import ALONE, Pages
 from pegboard.serving.replies import headers_of
 from pegboard.serving.sse import SseEndpoint
 from pegboard.serving.streamable import StreamableEndpoint
 from pegboard.serving.traffic import Gauge, Traffic
+from pegboard.settings import HubSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,19 @@ class HubApp:
         self._routes: dict[str, ASGIApp] = {}
         self.pages = Pages(hub, self.traffic)
         self._pages = _pages(self.pages)
-        self.asgi: ASGIApp = Guard(self._route, hub.settings.server)
+        self.auth = Authentication(self._route, verifiers_of(hub.settings))
+        self.asgi: ASGIApp = Guard(self.auth, hub.settings.server)
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """Own every endpoint's sessions; leaving ends them."""
-        async with self._keepers:
+        async with self._keepers, self.auth.run():
             await self.refresh()
             yield
 
     async def refresh(self) -> None:
         """Serve the endpoints the hub has now; sessions of those that stay go on, of those that left they end."""
+        self.auth.verifiers = verifiers_of(self.hub.settings)
         for path in [path for path in self._served if path not in self.hub.endpoints]:
             gone = self._served.pop(path)
             gone.sse.close()
@@ -86,8 +91,8 @@ class HubApp:
 
     async def _serve(self, endpoint: Endpoint) -> _Served:
         path, settings = endpoint.offer.path, self.hub.settings.server
-        sse = SseEndpoint(endpoint, settings, self.traffic, self.sse_sessions)
-        streamable = StreamableEndpoint(endpoint, settings, self.traffic, keep_lists=not self.hub.tracing)
+        sse = SseEndpoint(endpoint, settings, self.traffic, self.sse_sessions, self.auth)
+        streamable = StreamableEndpoint(endpoint, settings, self.traffic, self.auth, keep_lists=not self.hub.tracing)
         sessions = await self._keepers.keep(f"the sessions of {path or '/'}", streamable.run())
         routes: dict[str, ASGIApp] = {
             f"{path}/sse": sse.connect,
@@ -108,6 +113,14 @@ class HubApp:
             await app(scope, receive, send)
         finally:
             trace_context.detach(token)
+
+
+def verifiers_of(settings: HubSettings) -> list[Verifier]:
+    """Who recognizes callers by these settings; nobody where there are no keys. Raises `ConfigError`."""
+    verifiers: list[Verifier] = []
+    if settings.auth.keys_file is not None or settings.keys:
+        verifiers.append(KeyStore(settings.auth.keys_file, settings.keys))
+    return verifiers
 
 
 def _pages(pages: Pages) -> Starlette:

@@ -70,9 +70,9 @@ def split_ports(hub: Hub) -> dict[str, int]:
 
 
 def _listen(app: HubApp, settings: ServerSettings) -> Iterator[tuple[socket.socket, ASGIApp]]:
-    yield listen(settings), app.asgi
+    yield listen(settings, authenticated=app.auth.is_on), app.asgi
     for path, port in split_ports(app.hub).items():
-        yield listen(settings.model_copy(update={"port": port})), app.only(path)
+        yield listen(settings.model_copy(update={"port": port}), authenticated=app.auth.is_on), app.only(path)
 
 
 async def _reload(app: HubApp, load: LoadSettings) -> None:
@@ -90,12 +90,15 @@ async def _reload(app: HubApp, load: LoadSettings) -> None:
     app.hub.reload_attempts += 1
 
 
-def listen(settings: ServerSettings) -> socket.socket:
+def listen(settings: ServerSettings, *, authenticated: bool = False) -> socket.socket:
     """Open the listening socket. Raises `ConfigError` that says which setting to change."""
-    if not is_loopback(settings.host) and not settings.unauthenticated:
+    if not is_loopback(settings.host) and not settings.unauthenticated and not authenticated:
         raise ConfigError(
             f"[server] host = {settings.host!r} would let anybody who reaches this machine call every tool, since "
-            f'nobody has to show a key; use host = "127.0.0.1", or write `unauthenticated = true` if that is wanted'
+            f"nobody has to show a key. Two lines fix it:\n"
+            f"  pegboard keys create NAME --scope '*' --file keys.json\n"
+            f'  keys_file = "keys.json"    # under [auth]\n'
+            f"Or write `unauthenticated = true` under [server] if that is wanted, behind a proxy that asks, say"
         )
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET

@@ -8,7 +8,8 @@ import anyio
 from mcp.server.sse import SseServerTransport
 from starlette.types import Message, Receive, Scope, Send
 
-from pegboard.endpoint import Endpoint
+from pegboard.endpoint import PRINCIPAL, Endpoint
+from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Refusal, read_body
 from pegboard.serving.replies import refuse
 from pegboard.serving.session import Session
@@ -24,11 +25,14 @@ class SseEndpoint:
     """Serves `<path>/sse` and `<path>/messages/` of one endpoint. ASGI apps both, since neither has a response
     to return: what is returned after a stream has ended raises in Starlette."""
 
-    def __init__(self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, sessions: Gauge) -> None:
+    def __init__(
+        self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, sessions: Gauge, auth: Authentication
+    ) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._traffic = traffic
         self._sessions = sessions
+        self._auth = auth
         self._transport = SseServerTransport(f"{endpoint.offer.path}/messages/")
         self._removed = anyio.Event()
         self._open: dict[str, Session] = {}
@@ -46,10 +50,10 @@ class SseEndpoint:
             reason = "shutting down" if self._traffic.draining else f"at its limit of {limit} sessions"
             await refuse(scope, receive, send, 503, f"the hub is {reason}; try again later", {"Retry-After": "5"})
         else:
-            with self._traffic.streams, self._sessions:
-                await self._serve(scope, self._traffic.until_closing(receive, self._removed), send)
+            with self._traffic.streams, self._sessions, self._auth.watching(scope.get(PRINCIPAL)) as over:
+                await self._serve(scope, self._traffic.until_closing(receive, self._removed, over), send, over)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, over: anyio.Event) -> None:
         stream = _Stream(send, self._settings.stalled_timeout, self._open)
         try:
             async with self._transport.connect_sse(scope, receive, stream.send) as (read, write):
@@ -63,7 +67,7 @@ class SseEndpoint:
             log.debug("an SSE session ended: %s", gone.exceptions)
         finally:
             self._open.pop(stream.session_id, None)
-        if self._removed.is_set():
+        if self._removed.is_set() or over.is_set():
             await stream.end()
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:

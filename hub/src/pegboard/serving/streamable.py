@@ -8,7 +8,9 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.types import Message, Receive, Scope, Send
 
-from pegboard.endpoint import Endpoint
+from pegboard.endpoint import PRINCIPAL, Endpoint
+from pegboard.security.principal import Principal
+from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Body, Refusal, read_body
 from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY, headers_of, refuse_rpc
 from pegboard.serving.traffic import Traffic
@@ -35,11 +37,18 @@ class StreamableEndpoint:
     """
 
     def __init__(
-        self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, *, keep_lists: bool = True
+        self,
+        endpoint: Endpoint,
+        settings: ServerSettings,
+        traffic: Traffic,
+        auth: Authentication,
+        *,
+        keep_lists: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._traffic = traffic
+        self._auth = auth
         self._in_flight: set[tuple[bytes, str]] = set()
         self._lists = KeptAnswers() if keep_lists else None
         self._view = endpoint.view
@@ -60,8 +69,8 @@ class StreamableEndpoint:
         if scope["method"] == "POST":
             await self._post(scope, receive, send)
         elif scope["method"] == "GET":
-            with self._traffic.streams:
-                await self._manager.handle_request(scope, self._traffic.until_closing(receive), send)
+            with self._traffic.streams, self._auth.watching(scope.get(PRINCIPAL)) as over:
+                await self._manager.handle_request(scope, self._traffic.until_closing(receive, over), send)
         else:
             session = headers_of(scope).get(SESSION_HEADER, b"").decode("latin-1")
             await self._manager.handle_request(scope, receive, send)
@@ -83,8 +92,8 @@ class StreamableEndpoint:
 
     async def _single(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
         if body.method == "subscriptions/listen":
-            with self._traffic.streams, self._traffic.subscriptions:
-                closing = self._traffic.until_closing(receive)
+            with self._traffic.streams, self._traffic.subscriptions, self._auth.watching(scope.get(PRINCIPAL)) as over:
+                closing = self._traffic.until_closing(receive, over)
                 await self._manager.handle_request(scope, body.replay(closing), send)
             return
         with self._traffic.exchanges:
@@ -188,7 +197,9 @@ def _key_of(body: Body, scope: Scope) -> bytes:
         params["_meta"] = {key: value for key, value in params["_meta"].items() if key not in PER_REQUEST}
     rest = {key: value for key, value in body.fields.items() if key not in ("id", "params")}
     headers = sorted(h for h in scope["headers"] if h[0] in (b"accept", b"content-type") or h[0].startswith(b"mcp-"))
-    return repr((rest, params, headers)).encode()
+    principal: Principal | None = scope.get(PRINCIPAL)
+    sight = () if principal is None else (str(principal.scopes), principal.tenant)
+    return repr((rest, params, headers, sight)).encode()
 
 
 def _prefix(request_id: str | int) -> bytes:
