@@ -86,8 +86,9 @@ class SessionCaller:
     exchange: Exchange
     question: wire.Question
 
-    def __init__(self, path: str, tally: Tally) -> None:
+    def __init__(self, path: str, tally: Tally, headers: wire.Headers = wire.NO_HEADERS) -> None:
         self.path = path
+        self.headers = headers
         self.tally = tally
 
     async def open(self, port: int) -> None:
@@ -96,23 +97,23 @@ class SessionCaller:
         events: asyncio.Queue[bytes] = asyncio.Queue()
         posts: asyncio.Queue[int] = asyncio.Queue()
         _, self.stream = await connect(partial(EventStream, events.put_nowait, self.tally.fail), "127.0.0.1", port)
-        self.stream.transport.write(wire.get_stream(self.path))
+        self.stream.transport.write(wire.get_stream(self.path, self.headers))
         endpoint = (await events.get()).decode()
         make = partial(Exchange, lambda status, _: posts.put_nowait(status), self.tally.fail)
         _, self.exchange = await connect(make, "127.0.0.1", port)
         await self.shake_hands(endpoint, events, posts)
-        self.question = wire.legacy("tools/call", wire.CALL, endpoint, wire.is_echo)
+        self.question = wire.legacy("tools/call", wire.CALL, endpoint, wire.is_echo, self.headers)
         self.stream.event = self.answered
         self.exchange.answered = self.posted
 
     async def shake_hands(self, endpoint: str, events: asyncio.Queue[bytes], posts: asyncio.Queue[int]) -> None:
         write = self.exchange.transport.write
-        initialize = wire.legacy("initialize", wire.INITIALIZE, endpoint, wire.is_initialized)
+        initialize = wire.legacy("initialize", wire.INITIALIZE, endpoint, wire.is_initialized, self.headers)
         number = str(numbers()).encode()
         write(initialize.numbered(number))
         if await posts.get() != 202 or not initialize.answered_by(await events.get(), number):
             self.tally.fail("the server did not agree to initialize")
-        write(wire.post(endpoint, {"jsonrpc": "2.0", "method": "notifications/initialized"}, {}))
+        write(wire.post(endpoint, {"jsonrpc": "2.0", "method": "notifications/initialized"}, self.headers))
         if await posts.get() != 202:
             self.tally.fail("the server did not accept notifications/initialized")
 

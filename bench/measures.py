@@ -23,17 +23,17 @@ class Measure:
 
 
 def calls(peer: Peer) -> MakeCaller:
-    question = wire.modern("tools/call", wire.CALL, f"{peer.prefix}/mcp", wire.is_echo)
+    question = wire.modern("tools/call", wire.CALL, f"{peer.prefix}/mcp", wire.is_echo, peer.headers)
     return lambda tally: StatelessCaller(question, tally)
 
 
 def lists(peer: Peer) -> MakeCaller:
-    question = wire.modern("tools/list", {}, f"{peer.prefix}/mcp", wire.is_list)
+    question = wire.modern("tools/list", {}, f"{peer.prefix}/mcp", wire.is_list, peer.headers)
     return lambda tally: StatelessCaller(question, tally)
 
 
 def sessions(peer: Peer) -> MakeCaller:
-    return lambda tally: SessionCaller(f"{peer.prefix}/sse", tally)
+    return lambda tally: SessionCaller(f"{peer.prefix}/sse", tally, peer.headers)
 
 
 MEASURES = [

@@ -8,6 +8,12 @@ from bench.processes import ROOT
 
 BASELINE = "sdk"
 PEGBOARD = "pegboard"
+SECURED = "secured"
+
+KEY = f"peg_bench_{'k' * 43}"
+"""What the callers of the secured hub show."""
+
+PLUGIN_PATH = os.pathsep.join([str(ROOT / "bench" / "plugin"), str(ROOT)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,7 @@ class Peer:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     prefix: str = ""
     sse: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def command(self, port: int) -> list[str]:
         return ["-m", self.module, *(argument.format(port=port) for argument in self.arguments)]
@@ -37,11 +44,19 @@ PEERS = [
         "pegboard.cli",
         ("serve", "--port", "{port}"),
         environment={
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "bench" / "plugin"), str(ROOT)]),
+            "PYTHONPATH": PLUGIN_PATH,
             "PEGBOARD_TRUST_ALLOW": "pegboard-bench",
             "PEGBOARD_LOG_LEVEL": "warning",
             "PEGBOARD_BUDGET_PROFILE": "unlimited",  # the others list all tools, too
         },
         prefix="/bench",
+    ),
+    Peer(
+        SECURED,
+        "pegboard, everything on",
+        "bench.servers.secured",
+        environment={"PYTHONPATH": PLUGIN_PATH},
+        prefix="/bench",
+        headers={"Authorization": f"Bearer {KEY}"},
     ),
 ]

@@ -1,4 +1,4 @@
-"""The table, and the targets of issue 2 beside what was measured."""
+"""The table, and the targets beside what was measured."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -6,7 +6,7 @@ from statistics import median
 
 from bench.footprint import Footprint
 from bench.load import CALLERS, Sample
-from bench.peers import BASELINE, PEGBOARD
+from bench.peers import BASELINE, PEGBOARD, SECURED
 from bench.rounds import Plan, Samples, pairs
 
 SATURATED = 0.9
@@ -103,6 +103,10 @@ def targets(samples: Samples, idle: Footprint | None) -> Iterator[Target]:
         times = ratio(samples, kind, PEGBOARD, peer)
         if times is not None:
             yield Target(f"{what} at least {least:g}x {name}", f"{times:.2f}x", times >= least)
+    for kind, what in (("call", "/mcp"), ("sse", "SSE")):
+        times = ratio(samples, kind, SECURED, BASELINE)
+        if times is not None:
+            yield Target(f"everything on, {what}, at least 0.8x the bare SDK", f"{times:.2f}x", times >= 0.8)
     if idle is not None:
         yield Target("pegboard serve ready in under 2 s", f"{idle.ready:.2f} s", idle.ready < 2)
         yield Target("pegboard serve idles under 90 MB", f"{idle.rss:.0f} MB", idle.rss < 90)

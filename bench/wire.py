@@ -1,8 +1,9 @@
 """What is asked of a server, as bytes, and what a right answer is."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from bench.catalogue import TOOLS
@@ -15,6 +16,8 @@ MARK = b"100000000"
 
 Json = dict[str, Any]
 Check = Callable[[Json], bool]
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -42,29 +45,29 @@ class Question:
         return True
 
 
-def modern(method: str, params: Json, path: str, check: Check) -> Question:
+def modern(method: str, params: Json, path: str, check: Check, more: Headers = NO_HEADERS) -> Question:
     """A 2026-07-28 request: stateless, with its envelope in `_meta` and mirrored in the headers."""
     envelope = {
         "io.modelcontextprotocol/protocolVersion": MODERN,
         "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": {},
     }
-    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": method}
+    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": method, **more}
     if "name" in params:
         headers["Mcp-Name"] = params["name"]
     return Question(post(path, rpc(method, {**params, "_meta": envelope}), headers), check)
 
 
-def legacy(method: str, params: Json, path: str, check: Check) -> Question:
+def legacy(method: str, params: Json, path: str, check: Check, more: Headers = NO_HEADERS) -> Question:
     """A request of the handshake era, to be posted to an SSE session."""
-    return Question(post(path, rpc(method, params), {"MCP-Protocol-Version": LEGACY}), check)
+    return Question(post(path, rpc(method, params), {"MCP-Protocol-Version": LEGACY, **more}), check)
 
 
 def rpc(method: str, params: Json) -> Json:
     return {"jsonrpc": "2.0", "id": int(MARK), "method": method, "params": params}
 
 
-def post(path: str, message: Json, headers: dict[str, str]) -> bytes:
+def post(path: str, message: Json, headers: Headers) -> bytes:
     body = json.dumps(message, separators=(",", ":")).encode()
     sent = {
         "Host": "127.0.0.1:8000",
@@ -76,11 +79,11 @@ def post(path: str, message: Json, headers: dict[str, str]) -> bytes:
     return head("POST", path, sent) + body
 
 
-def get_stream(path: str) -> bytes:
-    return head("GET", path, {"Host": "127.0.0.1:8000", "Accept": "text/event-stream"})
+def get_stream(path: str, more: Headers = NO_HEADERS) -> bytes:
+    return head("GET", path, {"Host": "127.0.0.1:8000", "Accept": "text/event-stream", **more})
 
 
-def head(verb: str, path: str, headers: dict[str, str]) -> bytes:
+def head(verb: str, path: str, headers: Headers) -> bytes:
     lines = [f"{verb} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
