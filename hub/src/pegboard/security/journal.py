@@ -25,6 +25,9 @@ ROOM = 8 * 1024 * 1024
 BATCH = 1000
 """Lines written at once at most."""
 
+LINGER = 0.02
+"""Seconds the thread lets lines come together: waking it for each costs a call more than writing it does."""
+
 RETRY = 1.0
 """Seconds until it is tried again after a failure."""
 
@@ -136,6 +139,8 @@ class Journal:
         lines: deque[bytes] = deque()
         try:
             item = self._queue.get(timeout=self._retry if self._failure else None)
+            if isinstance(item, bytes):
+                self._stopping.wait(LINGER)
             while isinstance(item, bytes):
                 lines.append(item)
                 if len(lines) >= BATCH:

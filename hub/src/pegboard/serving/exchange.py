@@ -1,0 +1,167 @@
+"""One exchange of 2026-07-28: a request and its answer over one POST, as the SDK has it, with less around it.
+
+The SDK runs the handler in a task of its own and hands what it says through a stream. Here it runs in the task of the
+request, and one task beside it sees whether the client leaves. Only calls that are plainly right come this way; for
+all others the SDK finds the words. This is the one module that knows the SDK's parts for it, which are semi-stable.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from mcp.server.connection import Connection
+from mcp.server.runner import ServerRunner, modern_error_data
+from mcp.server.streamable_http import check_accept_headers
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    InboundModernRoute,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+)
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+from mcp.shared.message import ServerMessageMetadata
+from mcp.shared.transport_context import TransportContext
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from pegboard.endpoint import Endpoint
+from pegboard.serving.body import Body
+
+PING_EVERY = 15.0
+"""Seconds of silence until a comment is sent, so that no proxy takes the connection for dead; the SDK's own."""
+
+PARAM_HEADERS = b"mcp-param-"
+
+EVENTS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"connection", b"keep-alive"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+async def exchange(endpoint: Endpoint, body: Body, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Serve a `tools/call`, if it is plainly right; returns whether it was, and nothing was sent if not.
+
+    The answer is one JSON document; from the first notification on, or after 15 s, it is a stream of events that ends
+    with the answer. A client that leaves cancels its call.
+    """
+    request = Request(scope, receive)
+    route = _route(endpoint, body, request)
+    if route is None:
+        return False
+    answering = _Answering(request, body, send)
+    connection = Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(answering.watch, receive, tasks.cancel_scope)
+        try:
+            # The SDK's `serve_one` without what it does at the end, which is for connections that last.
+            result = await ServerRunner(endpoint.server, connection, {}).on_request(
+                answering, "tools/call", body.params
+            )
+            await answering.answer({"result": result})
+        except Exception as error:  # noqa: BLE001 # the SDK's own mapping hides what is not meant for the client
+            failure = modern_error_data(error)
+            status = ERROR_CODE_HTTP_STATUS.get(failure.code, 200)
+            await answering.answer({"error": failure.model_dump(mode="json", by_alias=True, exclude_none=True)}, status)
+        tasks.cancel_scope.cancel()
+    return True
+
+
+def _route(endpoint: Endpoint, body: Body, request: Request) -> InboundModernRoute | None:
+    if body.method != "tools/call" or body.request_id is None or endpoint.takes_headers(body.params.get("name")):
+        return None
+    if not all(check_accept_headers(request)) or find_duplicated_routing_header(request.headers.items()):
+        return None
+    if any(name.startswith(PARAM_HEADERS) for name, _ in request.scope["headers"]):
+        return None
+    route = classify_inbound_request(body.fields, headers=request.headers)
+    return route if isinstance(route, InboundModernRoute) else None
+
+
+@dataclass(eq=False)
+class _Answering:
+    """The way back to the client; the SDK's `DispatchContext` for this one request."""
+
+    request: Request
+    body: Body
+    send: Send
+    cancel_requested: anyio.Event = field(default_factory=anyio.Event)
+    can_send_request: bool = False
+    began: bool = False
+    ended: bool = False
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+
+    def __post_init__(self) -> None:
+        self.request_id = self.body.request_id
+        self.progress_token = progress_token_from_params(self.body.params)
+        self.message_metadata = ServerMessageMetadata(request_context=self.request)
+        self.transport = TransportContext(kind="streamable-http", can_send_request=False, headers=self.request.headers)
+
+    async def send_raw_request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,  # noqa: ARG002 # the SDK's protocol has it
+        opts: CallOptions | None = None,  # noqa: ARG002 # the same
+    ) -> dict[str, Any]:
+        raise NoBackChannelError(method)
+
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,  # noqa: ARG002 # the SDK's protocol has it
+    ) -> None:
+        message = {"jsonrpc": "2.0", "method": method, **({"params": dict(params)} if params is not None else {})}
+        await self._event(_encoded(message))
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        if self.progress_token is not None:
+            told = {"progressToken": self.progress_token, "progress": progress, "total": total, "message": message}
+            await self.notify(
+                "notifications/progress", {key: value for key, value in told.items() if value is not None}
+            )
+
+    async def watch(self, receive: Receive, call: anyio.CancelScope) -> None:
+        """Cancel the call when the client leaves; let it know now and then that it is being served."""
+        while True:
+            with anyio.move_on_after(PING_EVERY):
+                await receive()  # behind the body there is only the end
+                call.cancel()
+                return
+            await self._event(None)
+
+    async def answer(self, outcome: Mapping[str, Any], status: int = 200) -> None:
+        """Send the result or the error, and end the response."""
+        message = _encoded({"jsonrpc": "2.0", "id": self.request_id, **outcome})
+        async with self.turn:
+            self.ended = True
+            if self.began:
+                await self.send({"type": "http.response.body", "body": _event(message)})
+                return
+            headers = [(b"content-length", str(len(message)).encode()), (b"content-type", b"application/json")]
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+            await self.send({"type": "http.response.body", "body": message})
+
+    async def _event(self, message: bytes | None) -> None:
+        async with self.turn:
+            if self.ended:
+                return
+            if not self.began:
+                self.began = True
+                await self.send({"type": "http.response.start", "status": 200, "headers": EVENTS})
+            event = b": ping\r\n\r\n" if message is None else _event(message)
+            await self.send({"type": "http.response.body", "body": event, "more_body": True})
+
+
+def _encoded(message: Mapping[str, Any]) -> bytes:
+    # In ASCII: some clients take U+2028 in an event for the end of a line.
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def _event(message: bytes) -> bytes:
+    return b"event: message\r\ndata: %b\r\n\r\n" % message
