@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pegboard import HTTP, Call, Plugin, PluginSettings, PoolKind, ToolError
 from pegboard.errors import PoolError
-from pegboard.pools import Pools, PoolState, describe_target
+from pegboard.kinds import PoolState, describe_target
+from pegboard.pools import Pools
 from pegboard.testing import client_of, hub_of
 
 
@@ -236,7 +237,7 @@ async def test_the_state_of_a_pool_tells_for_how_long_it_is_open() -> None:
     async with Pools() as pools:
         await pools.get(backend.kind, "db")
 
-        assert pools.states() == [PoolState("fake", "db", "open", open_for=0.0)]
+        assert pools.states() == [PoolState("fake", "db", "open", open_for=0.0, opens=1)]
 
 
 async def test_a_kind_that_cannot_describe_its_target_harms_only_its_caller() -> None:

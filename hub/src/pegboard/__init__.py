@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pegboard.call import Call
-    from pegboard.errors import PoolError, ToolError
+    from pegboard.errors import BackendError, PoolError, ToolError
     from pegboard.hookspecs import hookimpl
+    from pegboard.kinds import PoolKind, Usage
     from pegboard.plugin import Group, Plugin, PluginSettings, tool
-    from pegboard.pools import HTTP, PoolKind
     from pegboard.rows import Column, Limits, Reading, Rows
+    from pegboard.web import HTTP
 
 __all__ = [
     "HTTP",
+    "BackendError",
     "Call",
     "Column",
     "Group",
@@ -24,12 +26,14 @@ __all__ = [
     "Reading",
     "Rows",
     "ToolError",
+    "Usage",
     "hookimpl",
     "tool",
 ]
 
 _HOMES = {
-    "HTTP": "pools",
+    "HTTP": "web",
+    "BackendError": "errors",
     "Call": "call",
     "Column": "rows",
     "Group": "plugin",
@@ -37,10 +41,11 @@ _HOMES = {
     "Plugin": "plugin",
     "PluginSettings": "plugin",
     "PoolError": "errors",
-    "PoolKind": "pools",
+    "PoolKind": "kinds",
     "Reading": "rows",
     "Rows": "rows",
     "ToolError": "errors",
+    "Usage": "kinds",
     "hookimpl": "hookspecs",
     "tool": "plugin",
 }

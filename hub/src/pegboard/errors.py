@@ -6,9 +6,12 @@
     |- PoolError           a pool could not be opened or is not usable now
     |- BudgetError         the tools of an endpoint cannot be fitted into its budget
     `- ToolError           one tool call failed in an expected way; the client reads the message
+       `- BackendError     ... because the backend did not answer; the hub pauses one that does so again and again
 
 Everything else that is raised is a crash: the hub logs it with a reference and hides its text from clients.
 """
+
+from collections.abc import Hashable
 
 
 class PegboardError(Exception):
@@ -37,3 +40,20 @@ class ToolError(PegboardError):
     The message reaches the client as the result of the call with `isError` set, so write one sentence that names
     the thing and the remedy: `ToolError("No template named 'deploy'; awx_list_job_templates lists them.")`.
     """
+
+
+class BackendError(ToolError):
+    """Raise it from a tool or a pool when the backend itself did not answer: refused, lost, no connection in time.
+
+    The hub counts it for the pool's circuit breaker and, if the tool only reads, runs it once more. `target` is that
+    of the pool, for a tool that uses several; without it the one that the call asked for last is meant.
+    `again=False` says that the hub shall not repeat the tool: the plugin has tried often enough, or was told to wait.
+    A refusal is an answer, and a query that takes long is no failure: raise `ToolError` for those.
+    """
+
+    target: Hashable = None
+    again: bool = True
+
+    def __init__(self, message: str, *, target: Hashable = None, again: bool = True) -> None:
+        super().__init__(message)
+        self.target, self.again = target, again

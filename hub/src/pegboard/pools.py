@@ -1,67 +1,31 @@
 """Pools: every connection the hub lends, each opened by the first call that needs it and kept by its own task."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import Any, Self, TypeVar, cast
 
 import anyio
 
+from pegboard.backends import Backend, Lease, Trail
+from pegboard.breaker import Breaker
 from pegboard.errors import PegboardError, PoolError
 from pegboard.keeper import Keepers, Kept
-
-if TYPE_CHECKING:
-    import httpx
+from pegboard.kinds import PoolKind, PoolState, Usage
+from pegboard.retries import Retries
+from pegboard.settings import PoolSettings
 
 P = TypeVar("P")
+Key = tuple[PoolKind[Any], Hashable]
 
 OPEN_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 5.0
 MAX_POOLS = 256
-
-
-def describe_target(target: Any) -> str:
-    """Name a target without its secrets: scheme, host and path of a URL, else only its type."""
-    if not isinstance(target, str):
-        return type(target).__name__
-    with suppress(ValueError):
-        url = urlsplit(target)
-        host, rest = url.netloc.rpartition("@")[2], url.path + url.query + url.fragment
-        # A password with an unquoted `/`, `?` or `#` in it ends the host too early.
-        if url.scheme and "@" not in rest:
-            return f"{url.scheme}://{host}{url.path}"
-    return "-"
-
-
-@dataclass(frozen=True, slots=True)
-class PoolKind(Generic[P]):
-    """A typed key for a kind of pool: publish one, and any plugin can share its pools.
-
-    `open(target)` returns an async context manager that yields the pool; entering it should be cheap and do no I/O,
-    so that a dead backend is met by the call that needs it and not by the hub. It is entered and left by one task,
-    gets 10 seconds to open and 5 to close; then it is cancelled. `target` is any hashable value, and equal targets
-    share one pool: put the credentials into it, so that callers with other credentials get another pool.
-    `describe(target)` names a target in status pages and logs, without secrets.
-    """
-
-    name: str
-    open: Callable[[Any], AbstractAsyncContextManager[P]]
-    describe: Callable[[Any], str] = describe_target
-
-
-@dataclass(frozen=True, slots=True)
-class PoolState:
-    """One pool: its kind, its target without secrets, how it is, and for how many seconds it has been open."""
-
-    kind: str
-    target: str
-    state: Literal["open", "failed", "closed"]
-    open_for: float | None = None
-    failure: str | None = None
+MAX_PASSING = 64
+PASSING_IDLE = 60.0
 
 
 class Pools:
@@ -69,14 +33,32 @@ class Pools:
 
     Ten calls that ask at once for a pool that is not open open it once. Leaving closes the pools in reverse order of
     opening, each within its time, even when a backend is frozen or the hub is being cancelled.
+
+    A pool that is `passing` was opened with the credentials that somebody sent with a request. There are few of
+    those at a time, they close when no call has used them for a minute, and then nothing of them is left here.
     """
 
     def __init__(
-        self, *, open_timeout: float = OPEN_TIMEOUT, close_timeout: float = CLOSE_TIMEOUT, limit: int = MAX_POOLS
+        self,
+        settings: PoolSettings | None = None,
+        *,
+        open_timeout: float = OPEN_TIMEOUT,
+        close_timeout: float = CLOSE_TIMEOUT,
+        limit: int = MAX_POOLS,
+        passing_limit: int = MAX_PASSING,
+        passing_idle: float = PASSING_IDLE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limit = limit
+        self._settings = settings or PoolSettings()
+        self._limit, self._passing_limit, self._passing_idle = limit, passing_limit, passing_idle
         self._keepers = Keepers(open_timeout=open_timeout, close_timeout=close_timeout)
-        self._slots: dict[tuple[PoolKind[Any], Hashable], _Slot] = {}
+        self._slots: dict[Key, _Slot] = {}
+        self._passing: dict[Key, _Slot] = {}
+        self._backends: dict[Key, Backend] = {}
+        self._sweeping = False
+        self._clock = clock
+        self.mask: Callable[[str], str] = str
+        """Takes what is secret by the settings out of what pools are called and of why they fail."""
 
     async def __aenter__(self) -> Self:
         await self._keepers.__aenter__()
@@ -87,21 +69,31 @@ class Pools:
     ) -> None:
         await self._keepers.__aexit__(kind, error, traceback)
 
-    async def get(self, kind: PoolKind[P], target: Hashable) -> P:
+    async def get(self, kind: PoolKind[P], target: Hashable, trail: Trail | None = None, *, passing: bool = False) -> P:
         """Return the pool of this kind for this target; open it if nobody has yet.
 
-        Raises `PoolError` when it does not open in time, when too many pools are open, or when the hub is closing;
-        what the kind's own `open` raises as a `PegboardError` passes through. A failed or cancelled open leaves
-        nothing behind, and a pool that crashed is forgotten: the next caller opens it again.
+        With a `trail` the pool is lent to its call until `Trail.end`, which tells how the backend did. Raises
+        `PoolError` at once while the circuit breaker of its backend is open, and when the pool does not open in time,
+        when too many pools are open, or when the hub is closing; what the kind's own `open` raises as a
+        `PegboardError` passes through. A failed or cancelled open leaves nothing behind, and a pool that crashed is
+        forgotten: the next caller opens it again.
         """
-        slot = self._slots.get((kind, target)) or self._new_slot(kind, target)
+        slot = self._slot(kind, target, passing)
         slot.retirement = None
+        if trail is not None and not trail.ended and slot not in trail.leases:
+            trail.leases[slot] = slot.lend()
         kept = slot.live
         if kept is None:
             # The lock guards only the opening of this one pool, so that nobody waits for somebody else's backend.
             async with slot.lock:
                 kept = slot.live or await self._open(slot)
         return cast(P, kept.value)
+
+    def change(self, settings: PoolSettings) -> None:
+        """Go on by other settings; what is known of the backends stays."""
+        self._settings = settings
+        for slot in self._all():
+            _tune(slot.backend, settings)
 
     def retire(self, after: float) -> None:
         """Close in `after` seconds what nobody has asked for until then; the settings that asked may be gone."""
@@ -112,20 +104,91 @@ class Pools:
 
     async def _close_retired(self, retirement: object) -> None:
         # What was retired once more since then has calls from before that, which may still be running.
-        for slot in [slot for slot in self._slots.values() if slot.retirement is retirement and slot.used]:
-            if slot.kept is not None:
-                await self._keepers.close(slot.kept)
+        retired = [slot.live for slot in self._slots.values() if slot.retirement is retirement]
+        for kept in filter(None, retired):
+            await self._keepers.close(kept)
 
     def states(self) -> list[PoolState]:
-        """The pools asked for so far, oldest first."""
-        return [slot.state() for slot in self._slots.values()]
+        """The pools asked for so far, oldest first; the passing ones of one kind and backend are one."""
+        passing: dict[tuple[str, str], PoolState] = {}
+        for slot in self._passing.values():
+            state, key = slot.state(), (slot.kind.name, slot.description)
+            passing[key] = _together(passing[key], state) if key in passing else state
+        return [*(slot.state() for slot in self._slots.values()), *passing.values()]
 
-    def _new_slot(self, kind: PoolKind[Any], target: Hashable) -> "_Slot":
+    def paused(self) -> list[str]:
+        """The names of the backends that nobody may ask now, or only one call at a time."""
+        backends = {slot.backend: None for slot in self._all()}
+        return [backend.name for backend in backends if backend.breaker.state != "closed"]
+
+    def _all(self) -> Iterable["_Slot"]:
+        return (*self._slots.values(), *self._passing.values())
+
+    def _slot(self, kind: PoolKind[Any], target: Hashable, passing: bool) -> "_Slot":
+        key = (kind, target)
+        if passing and key not in self._slots:
+            return self._passing_slot(key)
+        if key not in self._slots and key in self._passing:
+            self._slots[key] = self._passing.pop(key)  # an operator's own credentials, as it turns out
+        return self._slots.get(key) or self._new_slot(key)
+
+    def _new_slot(self, key: Key) -> "_Slot":
         if len(self._slots) >= self._limit:
             self._slots = {key: slot for key, slot in self._slots.items() if slot.used}
         if len(self._slots) >= self._limit:
-            raise PoolError(f"no {kind.name} pool can be opened: {self._limit} pools are open already")
-        return self._slots.setdefault((kind, target), _Slot(kind, target, kind.describe(target)))
+            raise PoolError(f"no {key[0].name} pool can be opened: {self._limit} pools are open already")
+        return self._slots.setdefault(key, self._made(*key))
+
+    def _passing_slot(self, key: Key) -> "_Slot":
+        slot = self._passing.pop(key, None)
+        if slot is None and len(self._passing) >= self._passing_limit:
+            self._make_room()
+        self._passing[key] = slot = slot or self._made(*key)  # the last used one last
+        if not self._sweeping:
+            self._sweep_later()
+        return slot
+
+    def _make_room(self) -> None:
+        longest = next((slot for slot in self._passing.values() if not slot.is_lent), None)
+        if longest is None:
+            raise PoolError(
+                f"calls with {self._passing_limit} different credentials are running already; try again in a moment"
+            )
+        self._drop(longest)
+
+    def _sweep_later(self) -> None:
+        self._sweeping = True
+        self._keepers.later(self._passing_idle / 2, self._sweep)
+
+    async def _sweep(self) -> None:
+        """Close the passing pools that nobody has used for a while, and look again while there are any."""
+        self._sweeping = False
+        latest = time.monotonic() - self._passing_idle
+        for slot in [slot for slot in self._passing.values() if not slot.is_lent and slot.used_at <= latest]:
+            self._drop(slot)
+        if self._passing:
+            self._sweep_later()
+
+    def _drop(self, slot: "_Slot") -> None:
+        """Forget a passing pool; its keeper closes it."""
+        del self._passing[slot.kind, slot.target]
+        if slot.kept is not None:
+            slot.kept.release.set()
+
+    def _made(self, kind: PoolKind[Any], target: Hashable) -> "_Slot":
+        description = self.mask(kind.describe(target))
+        return _Slot(kind, target, description, self._backend(kind, target, description))
+
+    def _backend(self, kind: PoolKind[Any], target: Hashable, description: str) -> Backend:
+        """What stands behind a target: one for all pools of the kind that name the same backend."""
+        made = Backend(_name(kind, description), Breaker(clock=self._clock), Retries(clock=self._clock))
+        _tune(made, self._settings)
+        if kind.backend is None:
+            return made
+        if len(self._backends) >= self._limit:
+            known = {slot.backend for slot in self._all()}
+            self._backends = {key: backend for key, backend in self._backends.items() if backend in known}
+        return self._backends.setdefault((kind, kind.backend(target)), made)
 
     async def _open(self, slot: "_Slot") -> Kept[Any]:
         if self._keepers.closing:
@@ -133,15 +196,15 @@ class Pools:
         try:
             slot.kept = await self._keepers.keep(slot.name, slot.kind.open(slot.target))
         except TimeoutError as error:
-            slot.failure = f"did not open within {self._keepers.open_timeout:g} s"
+            slot.fail(f"did not open within {self._keepers.open_timeout:g} s")
             raise PoolError(f"{slot.name} {slot.failure}") from error
         except PegboardError as error:
-            slot.failure = str(error)
+            slot.failure = self.mask(str(error))
             raise
         except Exception as error:
-            slot.failure = f"could not be opened ({type(error).__name__})"
+            slot.fail(f"could not be opened ({type(error).__name__})")
             raise PoolError(f"{slot.name} {slot.failure}") from error
-        slot.failure, slot.opened_at = None, time.monotonic()
+        slot.opened(slot.kept)
         return slot.kept
 
 
@@ -152,15 +215,19 @@ class _Slot:
     kind: PoolKind[Any]
     target: Hashable
     description: str
+    backend: Backend
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     kept: Kept[Any] | None = None
     failure: str | None = None
     opened_at: float = 0.0
+    opens: int = 0
     retirement: object = None
+    lent: int = 0
+    used_at: float = field(default_factory=time.monotonic)
 
     @property
     def name(self) -> str:
-        return f"the {self.kind.name} pool for {self.description}"
+        return _name(self.kind, self.description)
 
     @property
     def live(self) -> Kept[Any] | None:
@@ -171,29 +238,72 @@ class _Slot:
     def used(self) -> bool:
         return self.lock.locked() or self.live is not None
 
+    @property
+    def is_lent(self) -> bool:
+        return self.lent > 0 or self.lock.locked()
+
+    def lend(self) -> Lease:
+        """Lend it to a call, if its backend is asked now."""
+        ticket = self.backend.admit()
+        self.lent += 1
+        return Lease(self.backend, self.target, ticket, self.kind.watch is not None, self.give_back)
+
+    def give_back(self) -> None:
+        self.lent -= 1
+        self.used_at = time.monotonic()
+
+    def fail(self, failure: str) -> None:
+        """It could not be opened, and its backend is to blame."""
+        self.failure = failure
+        self.backend.note(False)
+
+    def opened(self, kept: Kept[Any]) -> None:
+        self.failure, self.opened_at, self.opens = None, time.monotonic(), self.opens + 1
+        if self.kind.watch is not None:
+            self.kind.watch(kept.value, self.backend.note)
+
+    def _usage(self) -> Usage:
+        live = self.live
+        if live is not None and self.kind.usage is not None:
+            with suppress(Exception):  # a kind that cannot tell must not break the pages that show all pools
+                return self.kind.usage(live.value)
+        return Usage()
+
     def state(self) -> PoolState:
-        is_open = self.live is not None
+        live, breaker, usage = self.live, self.backend.breaker, self._usage()
         return PoolState(
             kind=self.kind.name,
             target=self.description,
-            state="open" if is_open else "failed" if self.failure else "closed",
-            open_for=round(time.monotonic() - self.opened_at, 1) if is_open else None,
+            state="open" if live is not None else "failed" if self.failure else "closed",
+            open_for=round(time.monotonic() - self.opened_at, 1) if live is not None else None,
             failure=self.failure,
+            breaker=breaker.state,
+            opens=self.opens,
+            failures=breaker.failures,
+            trips=breaker.trips,
+            retries=self.backend.retries.taken,
+            size=usage.size,
+            in_use=usage.in_use,
+            waiting=usage.waiting,
+            limit=usage.limit,
         )
 
 
-@asynccontextmanager
-async def _open_http(base_url: str) -> "AsyncGenerator[httpx.AsyncClient]":
-    import httpx  # a hub without HTTP tools need not pay for the import
-
-    # Neither redirects nor the proxies of the environment may decide where a request goes (CVE-2026-26118).
-    limits = httpx.Limits(max_connections=50, max_keepalive_connections=10)
-    async with httpx.AsyncClient(
-        base_url=base_url, follow_redirects=False, trust_env=False, timeout=httpx.Timeout(10), limits=limits
-    ) as client:
-        yield client
+def _name(kind: PoolKind[Any], description: str) -> str:
+    return f"the {kind.name} pool for {description}"
 
 
-HTTP: "PoolKind[httpx.AsyncClient]" = PoolKind("http", _open_http)
-"""HTTP clients by base URL: at most 50 connections each, 10 s for connecting and for each read, no redirects followed,
-no proxies from the environment. The client is shared: pass credentials with a request, never set them on it."""
+def _tune(backend: Backend, settings: PoolSettings) -> None:
+    backend.breaker.limit, backend.breaker.pause = settings.failures, settings.pause
+    backend.retries.share = settings.retries
+
+
+def _together(one: PoolState, other: PoolState) -> PoolState:
+    """Two passing pools of the same backend as one line: what is taken of both, and the state of the one that works."""
+    better = one if one.state == "open" else other
+    sums = {name: _sum(getattr(one, name), getattr(other, name)) for name in ("opens", "size", "in_use", "waiting")}
+    return replace(better, **sums)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)

@@ -6,6 +6,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from pegboard import BackendError
 from pegboard_neo4j import Target, failures, tracing
 
 CLIENT = "Neo.ClientError"
@@ -68,6 +69,26 @@ def test_why_nobody_answers_is_told_with_what_to_correct(cause: OSError, told: s
 
     assert told in str(failures.unreachable(TARGET, error))
     assert "hunter2" not in str(failures.unreachable(TARGET, error))
+
+
+@pytest.mark.parametrize(
+    ("error", "is_away"),
+    [
+        (ServiceUnavailable("Couldn't connect"), True),
+        (TimeoutError(), True),
+        (SaidError("Neo.TransientError.General.DatabaseUnavailable", "no"), True),
+        (SaidError(f"{CLIENT}.Security.Unauthorized", "no"), False),
+        (ValueError("no such scheme"), False),
+    ],
+)
+def test_who_does_not_answer_is_told_apart_from_who_refuses(error: Exception, is_away: bool) -> None:
+    """F-32: only the first is a failure of the backend."""
+    assert isinstance(failures.unreachable(TARGET, error), BackendError) is is_away
+
+
+def test_a_connection_that_breaks_is_a_failure_of_the_backend_and_a_wrong_query_is_none() -> None:
+    assert isinstance(failures.explanation(TARGET, ServiceUnavailable("gone")), BackendError)
+    assert not isinstance(failures.explanation(TARGET, SaidError(f"{CLIENT}.Statement.SyntaxError", "x")), BackendError)
 
 
 def test_a_span_names_the_place_and_an_error_by_its_code_only(monkeypatch: pytest.MonkeyPatch) -> None:

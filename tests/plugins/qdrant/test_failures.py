@@ -230,6 +230,7 @@ async def test_an_unclear_key_over_plain_http_is_warned_of(caplog: pytest.LogCap
 
 
 async def test_an_aimless_redirect_is_not_followed() -> None:
+    """S-13."""
     asked: list[str] = []
 
     async def handle(stream: SocketStream) -> None:
@@ -244,3 +245,22 @@ async def test_an_aimless_redirect_is_not_followed() -> None:
             assert "sends the request elsewhere" in await tools.refusal("list_collections")
         tasks.cancel_scope.cancel()
     assert asked == []
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Service Unavailable"])
+async def test_a_proxy_that_finds_no_server_and_a_server_that_is_away_open_the_breaker(status: str) -> None:
+    """F-32: and the hub stops asking."""
+    once = {"pools": {"failures": 1, "retries": 0, "pause": 3600}}
+    async with server(status) as url, tools_of({"url": url}, hub=once) as tools:
+        await tools.refusal("list_collections")
+        assert "is not asked now" in await tools.refusal("list_collections")
+    async with tools_of({"url": "http://127.0.0.1:1"}, hub=once) as tools:
+        await tools.refusal("list_collections")
+        assert "is not asked now" in await tools.refusal("list_collections")
+
+
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "404 Not Found", "401 Unauthorized", "200 OK"])
+async def test_a_refusal_does_not_open_the_breaker(status: str) -> None:
+    async with server(status) as url, tools_of({"url": url}, hub={"pools": {"failures": 1}}) as tools:
+        first = await tools.refusal("list_collections")
+        assert await tools.refusal("list_collections") == first

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from pegboard import ToolError
+from pegboard import BackendError, ToolError
 from pegboard_neo4j import driver
 from pegboard_neo4j.target import Target
 
@@ -20,6 +20,9 @@ CONNECTING = {
     "Neo.TransientError.Database.DatabaseUnavailable": "the database is not available; try again in a moment",
 }
 """Why the server does not let us in, by its code."""
+
+UNAVAILABLE = ("Neo.TransientError.General.DatabaseUnavailable", "Neo.TransientError.Database.DatabaseUnavailable")
+"""Of those, what means that there is a server and no graph yet."""
 
 REMEDIES = {
     "Neo.ClientError.Security.Forbidden": "the user of the plugin may not do this",
@@ -81,13 +84,18 @@ def explanation(target: Target, error: BaseException) -> ToolError:
 
 
 def unreachable(target: Target, error: BaseException) -> ToolError:
-    """Why no connection could be made."""
-    return ToolError(f"the graph at {target} cannot be used: {_reason(target, error)}")
+    """Why no connection could be made: nobody answers, or a refusal."""
+    message = f"the graph at {target} cannot be used: {_reason(target, error)}"
+    if code(error) in (None, *UNAVAILABLE) and not isinstance(error, ValueError):
+        return BackendError(message, target=target)
+    return ToolError(message)
 
 
 def lost(target: Target) -> ToolError:
     """The connection ended while it was in use."""
-    return ToolError(f"the connection to the graph at {target} was lost; try again, the next call connects anew")
+    return BackendError(
+        f"the connection to the graph at {target} was lost; try again, the next call connects anew", target=target
+    )
 
 
 def busy(target: Target) -> ToolError:

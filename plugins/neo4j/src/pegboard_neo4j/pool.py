@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
 
-from pegboard import PoolKind
+from pegboard import PoolKind, Usage
 from pegboard_neo4j import driver, engine, failures
 from pegboard_neo4j.cache import Cache
 from pegboard_neo4j.engine import Engine
@@ -73,6 +73,12 @@ class Graph:
         """Lend a connection in a WRITE transaction that is rolled back unless it was committed; otherwise as `read`."""
         async with self._lent("WRITE", timeout, None, FETCH_SIZE) as transaction:
             yield transaction
+
+    @property
+    def usage(self) -> Usage:
+        """How many connections are lent, and how many calls wait for one."""
+        most, free = self.target.max_connections, self._free.statistics()
+        return Usage(in_use=most - self._free.value, waiting=free.tasks_waiting, limit=most)
 
     @asynccontextmanager
     async def _lent(
@@ -221,5 +227,9 @@ async def _open(target: Target) -> AsyncGenerator[Graph]:
                 await neo4j.close()
 
 
-NEO4J: PoolKind[Graph] = PoolKind("neo4j", _open, describe)
+def _usage(graph: Graph) -> Usage:
+    return graph.usage
+
+
+NEO4J: PoolKind[Graph] = PoolKind("neo4j", _open, describe, backend=describe, usage=_usage)
 """Graphs by `Target`. Nothing is connected before the first `read()`."""

@@ -171,7 +171,8 @@ async def write(call: Call[Settings], cypher: str, params: Params = None) -> Wri
     async def agree(changed: Mapping[str, int], rows: list[list[Any]]) -> None:
         if call.writes == "confirm":
             shown = f"\n\nIt returned: {writes.sample(rows)}" if rows else ""
-            await call.confirm(f"{cypher[:2000]}\n\nThis changes: {writes.told(changed)}.{shown}\n\nCommit it?")
+            told = f"{cypher[:2000]}\n\nThis changes: {writes.told(changed)}."
+            await call.confirm(f"{told}{shown}\n\nCommit it?", about=told)  # rows may be others when it is run again
 
     with tracing.span(graph.target, "write"):
         changed, columns, rows = await writes.execute(

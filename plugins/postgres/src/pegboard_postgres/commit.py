@@ -49,7 +49,7 @@ async def commit(database: Database, connection: Connection) -> str | None:
 async def _find_out(database: Database, transaction: int, error: Exception) -> str:
     status = await _status(database, transaction)
     if status == "aborted":
-        raise failures.lost(database.target) from error
+        raise failures.lost(database.target, error) from error
     if status != "committed":
         raise UnsureError(
             f"the connection to PostgreSQL at {database.target} was lost during COMMIT, so the change may or may not "

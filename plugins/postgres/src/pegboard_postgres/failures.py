@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from pegboard import ToolError
+from pegboard import BackendError, ToolError
 from pegboard_postgres import driver
 from pegboard_postgres.target import Target
 
@@ -31,6 +31,9 @@ REMEDIES: dict[str, str] = {
     "55P03": "somebody else holds the lock; try again later",
 }
 """What to do about an error in a statement, by SQLSTATE, where PostgreSQL has no hint of its own."""
+
+ON_PURPOSE = ("57P", "25P")
+"""Of the SQLSTATEs below those of a server, or an administrator, that has ended a session and said so."""
 
 LOST = ("08", "57P", "25P03", "25P04")
 """SQLSTATEs that begin so mean that the session is gone: connection errors, shutdowns, the server's own timeouts."""
@@ -70,18 +73,27 @@ def explained(target: Target) -> Generator[None]:
         yield
     except driver.errors() as error:
         if is_lost(error):
-            raise lost(target) from error
+            raise lost(target, error) from error
         raise statement_error(error) from error
 
 
 def unreachable(target: Target, error: BaseException) -> ToolError:
-    """Why no connection could be made."""
-    return ToolError(f"PostgreSQL at {target} cannot be used: {_reason(target, error)}")
+    """Why no connection could be made: nobody answers, or a refusal."""
+    message = f"PostgreSQL at {target} cannot be used: {_reason(target, error)}"
+    sqlstate = getattr(error, "sqlstate", None)
+    is_away = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+    if is_away or str(sqlstate or "").startswith(LOST):
+        return BackendError(message, target=target)
+    return ToolError(message)
 
 
-def lost(target: Target) -> ToolError:
+def lost(target: Target, error: BaseException) -> BackendError:
     """The connection ended while it was in use."""
-    return ToolError(f"the connection to PostgreSQL at {target} was lost; try again, the next call connects anew")
+    return BackendError(
+        f"the connection to PostgreSQL at {target} was lost; try again, the next call connects anew",
+        target=target,
+        again=not _is_on_purpose(error) and not _is_on_purpose(error.__cause__),
+    )
 
 
 def busy(target: Target) -> ToolError:
@@ -121,6 +133,10 @@ def statement_error(error: Any, sql: str | None = None, guess: str | None = None
     parts = [f"PostgreSQL says: {message} ({sqlstate}{place})", *shown]
     parts += [f"detail: {detail}"] * bool(detail) + [f"hint: {hint}"] * bool(hint)
     return ToolError("\n".join(parts))
+
+
+def _is_on_purpose(error: BaseException | None) -> bool:
+    return str(getattr(error, "sqlstate", None)).startswith(ON_PURPOSE)
 
 
 def _place(sql: str | None, position: int) -> tuple[str, list[str]]:

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import anyio
 import anyio.lowlevel
 
-from pegboard import PoolKind
+from pegboard import PoolKind, Usage
 from pegboard_postgres import driver, failures, tracing
 from pegboard_postgres.descriptions import Descriptions
 from pegboard_postgres.driver import Connection, Pool
 from pegboard_postgres.safety.functions import FunctionCache
 from pegboard_postgres.safety.role import WARNING, role_of
-from pegboard_postgres.target import Target, describe
+from pegboard_postgres.target import Target, backend_of, describe
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,12 @@ class Database:
             self._lent.remove(lent)
             if not lent.is_taken:
                 await self._give_back(connection)
+
+    @property
+    def usage(self) -> Usage:
+        """How many connections are open and lent, and how many calls wait for one."""
+        most, free = self.target.max_connections, self._free.statistics()
+        return Usage(self._pool.get_size(), most - self._free.value, free.tasks_waiting, most)
 
     def span(self, operation: str) -> AbstractContextManager[None]:
         """Trace one operation on this database, named like `SELECT shop`."""
@@ -288,5 +294,9 @@ async def _teach_types(connection: Any) -> None:
     await connection.set_type_codec("anyarray", schema="pg_catalog", encoder=str, decoder=str, format="text")
 
 
-POSTGRES: PoolKind[Database] = PoolKind("postgres", _open, describe)
+def _usage(database: Database) -> Usage:
+    return database.usage
+
+
+POSTGRES: PoolKind[Database] = PoolKind("postgres", _open, describe, backend=backend_of, usage=_usage)
 """PostgreSQL pools by `Target`, or by a plain DSN. Nothing is connected before the first `read()`."""

@@ -60,6 +60,12 @@ def describe(target: object) -> str:
     return str(target if isinstance(target, Target) else Target(str(target)))
 
 
+def backend_of(target: object) -> object:
+    """What stands for the server, whoever logs in; the whole DSN where it may be named elsewhere, as in `?host=`."""
+    target = target if isinstance(target, Target) else Target(str(target))
+    return str(target) if target.server and "host" not in target.dsn.partition("?")[2] else target.dsn
+
+
 def _split(dsn: str) -> tuple[str, str]:
     """Server and database; nothing at all of a DSN whose password could be mistaken for either."""
     scheme = next((scheme for scheme in SCHEMES if dsn.startswith(scheme)), None)

@@ -69,23 +69,15 @@ async def write(
                 await check_functions(connection, change.statement, allow=allowed, cache=database.functions)
                 written = await _run(connection, change, params or [], call.limits.cell)
             if call.writes == "confirm":
-                rows = _is_run_once(call)
-                await _confirm(call, preview(change, written, params or [], call.environment, rows=rows))
+                # Rows may show the time or the next number of a sequence, and be others when it is run again.
+                shown = preview(change, written, params or [], call.environment, rows=call.asks_once)
+                await _confirm(call, shown)
             notice = await commit(database, connection)
     except UnsureError:
         raise
     except ToolError as error:
         raise ToolError("\n".join([str(error), *_remedy(error), UNCHANGED])) from error
     return {**written, "notice": notice} if notice else written
-
-
-def _is_run_once(call: Call[Settings]) -> bool:
-    """Whether the user's answer comes back to this very run.
-
-    Where the tool is run again after the answer, the question has to be the same by then, and rows may show the time
-    or the next number of a sequence.
-    """
-    return call.request is None or call.request.session.can_send_request
 
 
 def _remedy(error: ToolError) -> list[str]:

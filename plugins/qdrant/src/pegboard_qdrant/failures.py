@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from pegboard import ToolError
+from pegboard import BackendError, ToolError
 from pegboard_qdrant import driver
 from pegboard_qdrant.embedded import EngineError, FolderInUseError
 from pegboard_qdrant.target import Target
@@ -27,6 +27,9 @@ STATUSES: dict[int, str] = {
     504: "it ran out of time; narrow the request down with a filter or a smaller limit",
 }
 """What a status means, where the server's words do not say what to do."""
+
+NOBODY_THERE = (502, 503)
+"""Of those, what means that there is no Qdrant that could answer."""
 
 GRPC: dict[str, int] = {
     "UNAUTHENTICATED": 401,
@@ -83,7 +86,8 @@ def explain(target: Target, error: BaseException) -> ToolError:
         return _said(f"the embedded Qdrant at {target}", str(error))
     status = status_of(error)
     if status is None:
-        return ToolError(f"Qdrant at {target} cannot be used: {_unanswered(error)}")
+        message = f"Qdrant at {target} cannot be used: {_unanswered(error)}"
+        return BackendError(message, target=target) if _is_away(error) else ToolError(message)
     return _refused(target, status, _words(error))
 
 
@@ -112,7 +116,8 @@ def _refused(target: Target, status: int, words: str | None) -> ToolError:
     where = f"Qdrant at {target}"
     if status in STATUSES and (status != 500 or words is None):
         more = f" (it says: {words})" if words and status != 401 else ""
-        return ToolError(f"{where} refuses: {STATUSES[status]}{more}")
+        message = f"{where} refuses: {STATUSES[status]}{more}"
+        return BackendError(message, target=target) if status in NOBODY_THERE else ToolError(message)
     if words is not None:
         return _said(where, words)
     if 300 <= status < 400:
@@ -142,9 +147,21 @@ def _words(error: BaseException) -> str | None:
     return None
 
 
+def _is_away(error: BaseException) -> bool:
+    """Whether nobody is there, or the connection was lost; who takes long is there."""
+    kinds = _kinds(error)
+    if kinds & {"InvalidURL", "UnsupportedProtocol", "ValueError", "AssertionError", "RecursionError"}:
+        return False
+    return "ConnectTimeout" in kinds or "TimeoutException" not in kinds
+
+
+def _kinds(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(getattr(error, "source", error)).__mro__}
+
+
 def _unanswered(error: BaseException) -> str:
     """Why there was no answer that can be used."""
-    kinds = {kind.__name__ for kind in type(getattr(error, "source", error)).__mro__}
+    kinds = _kinds(error)
     if "ConnectTimeout" in kinds:
         return "no connection in time; is the server up, and the network open?"
     if "TimeoutException" in kinds:

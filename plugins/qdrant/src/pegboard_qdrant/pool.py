@@ -7,7 +7,7 @@ from typing import cast
 
 import anyio
 
-from pegboard import PoolKind
+from pegboard import PoolKind, Usage
 from pegboard_qdrant import driver, failures, tracing
 from pegboard_qdrant.catalogue import Catalogue
 from pegboard_qdrant.driver import Client
@@ -55,6 +55,12 @@ class Qdrant:
             if scope.cancelled_caught:
                 raise failures.timed_out(self.target, seconds, operation)
 
+    @property
+    def usage(self) -> Usage:
+        """How many places are taken, and how many calls wait for one."""
+        most, free = self.target.max_connections, self._free.statistics()
+        return Usage(in_use=most - self._free.value, waiting=free.tasks_waiting, limit=most)
+
     async def _wait_for_a_place(self) -> None:
         if self._free.statistics().tasks_waiting >= MAX_WAITING:
             raise failures.busy(self.target)
@@ -83,5 +89,9 @@ def _warn_of_a_bare_key(target: Target) -> None:
         log.warning("the API key goes to %s without TLS: use an https URL where others can listen", target)
 
 
-QDRANT: PoolKind[Qdrant] = PoolKind("qdrant", _open, describe)
+def _usage(qdrant: Qdrant) -> Usage:
+    return qdrant.usage
+
+
+QDRANT: PoolKind[Qdrant] = PoolKind("qdrant", _open, describe, backend=describe, usage=_usage)
 """Qdrant pools by `Target`, or by a plain location. Nothing is sent, and no folder opened, before the first `use()`."""
