@@ -1,9 +1,9 @@
 """Environments: the places one plugin works in, each with its own settings and its own word on writing."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -86,28 +86,41 @@ NOWHERE = Environments(None, MappingProxyType({}))
 """Those of what has none to choose from: prompts and resources."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """What a tenant has of a plugin: a table that is laid over the plugin's section, environments and all.
+
+    Where it says one of the `login` keys, it says all of them: nobody logs in with half of somebody else's login. A
+    tenant that is not `shared` has only the environments that the table names, if it names any.
+    """
+
+    tenant: str
+    table: Mapping[str, Any]
+    login: Collection[str] = ()
+    shared: bool = True
+
+
 def environments_of(
-    plugin: str, model: type[PluginSettings], table: Mapping[str, Any], environ: Mapping[str, str]
+    plugin: str,
+    model: type[PluginSettings],
+    table: Mapping[str, Any],
+    environ: Mapping[str, str],
+    tenancy: Tenancy | None = None,
 ) -> Environments:
     """Read the section of a plugin, `[plugins.NAME]`, and the variables that stand for its keys.
 
-    Each table in `environments` is laid over the section. Raises `ConfigError` that names section and key, and
-    `PluginError` for a settings model that has a key of the hub's own.
+    Each table in `environments` is laid over the section, and what a tenant has over both, and over the variables.
+    Raises `ConfigError` that names section and key, and `PluginError` for a settings model that has a key of the hub's
+    own.
     """
     taken = [key for key in OWN_KEYS if key in model.model_fields]
     if taken:
         raise PluginError(f"its settings have the key {taken[0]!r}, which the hub itself reads; choose another name")
-    section = f"[plugins.{plugin}]"
-    given = {**table, **variables_of(plugin, HubKeys, environ)}
-    own = _check(HubKeys, {key: given.pop(key) for key in OWN_KEYS if key in given}, section, plugin)
-    if not own.environments:
-        base = {**given, **variables_of(plugin, model, environ)}
-        _check_default(own.environment, [], section)
-        return Environments.only(_check(model, base, section, plugin), own.writes)
-    _check_default(own.environment, own.environments, section)
-    layers = _Layers(plugin, model, {**given, **variables_of(plugin, model, environ)}, own.writes, environ)
-    found = {name: layers.over(name, given) for name, given in own.environments.items()}
-    return Environments(own.environment or next(iter(found)), found, len(found) > 1)
+    base = _Section.read(f"plugins.{plugin}", table, model, _Variables(plugin, environ))
+    if tenancy is None:
+        return _Layers(model, base).environments()
+    over = _Section.read(f"tenants.{tenancy.tenant}.plugins.{plugin}", tenancy.table, model)
+    return _Layers(model, base, over, tenancy).environments()
 
 
 def variable_names(plugin: str, model: type[BaseModel], names: Iterable[str]) -> Iterator[str]:
@@ -118,26 +131,94 @@ def variable_names(plugin: str, model: type[BaseModel], names: Iterable[str]) ->
 
 
 @dataclass(frozen=True, slots=True)
+class _Variables:
+    """The variables that stand for the keys of a section; none for what has no prefix."""
+
+    prefix: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def of(self, model: type[BaseModel]) -> dict[str, Any]:
+        return variables_of(self.prefix, model, self.environ) if self.prefix else {}
+
+    def within(self, name: str) -> "_Variables":
+        return _Variables(_prefix(self.prefix, name), self.environ) if self.prefix else self
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One section about a plugin: what the hub reads there, what the plugin does, and the variables over both."""
+
+    place: str
+    own: HubKeys
+    given: Mapping[str, Any]
+    """The keys of the plugin, and `writes` where it is said."""
+    variables: _Variables
+
+    @classmethod
+    def read(
+        cls, place: str, table: Mapping[str, Any], model: type[BaseModel], variables: _Variables | None = None
+    ) -> Self:
+        variables = variables or _Variables()
+        given = {**table, **variables.of(HubKeys)}
+        keys = {key: given.pop(key) for key in OWN_KEYS if key in given}
+        own = _check(HubKeys, keys, place, variables)
+        said = {"writes": own.writes} if "writes" in keys else {}
+        return cls(place, own, {**given, **variables.of(model), **said}, variables)
+
+    def environment(self, name: str, model: type[BaseModel]) -> dict[str, Any]:
+        """What it says about an environment in particular."""
+        if name not in self.own.environments:
+            return {}
+        variables = self.variables.within(name)
+        return {**self.own.environments[name], **variables.of(model), **variables.of(_Policy)}
+
+
+@dataclass(frozen=True, slots=True)
 class _Layers:
-    """What the environments of one plugin have in common."""
+    """The section of a plugin and what a tenant lays over it, from which each environment is read."""
 
-    plugin: str
     model: type[PluginSettings]
-    base: Mapping[str, Any]
-    writes: Writes
-    environ: Mapping[str, str]
+    base: _Section
+    over: _Section | None = None
+    tenancy: Tenancy | None = None
 
-    def over(self, name: str, table: Mapping[str, Any]) -> Environment:
-        """The environment of that name: its table, and its variables, over the base."""
-        section = f"[plugins.{self.plugin}.environments.{name}]"
+    @property
+    def top(self) -> _Section:
+        return self.over or self.base
+
+    def environments(self) -> Environments:
+        names = self._names()
+        wanted = self.top.own.environment
+        _check_default(wanted, names, self.top.place)
+        if not names:
+            one = self._read(DEFAULT, self.top.place, self.top.variables)
+            return Environments.only(one.settings, one.writes)
+        found = {name: self._named(name) for name in names}
+        default = wanted if wanted is not None else self.base.own.environment
+        return Environments(default if default in found else next(iter(found)), found, len(found) > 1)
+
+    def _names(self) -> list[str]:
+        own = self.top.own.environments
+        if self.tenancy is not None and own and not self.tenancy.shared:
+            return list(own)
+        return list(dict.fromkeys([*self.base.own.environments, *own]))
+
+    def _named(self, name: str) -> Environment:
+        place = f"{self.top.place}.environments.{name}"
         if not PLACE.fullmatch(name):
-            raise ConfigError(f"{section}: use 1 to 32 lower case letters, digits, '_' and '-', a letter first")
-        prefix = _prefix(self.plugin, name)
-        given = {**self.base, **table, **variables_of(prefix, self.model, self.environ)}
-        given |= variables_of(prefix, _Policy, self.environ)
-        policy = _check(_Policy, {"writes": given.pop("writes", self.writes)}, section, prefix)
-        settings = _check(self.model, given, section, f"{self.plugin}.environments.{name}", prefix)
-        return Environment(name, settings, policy.writes)
+            raise ConfigError(f"[{place}]: use 1 to 32 lower case letters, digits, '_' and '-', a letter first")
+        return self._read(name, place, self.top.variables.within(name))
+
+    def _read(self, name: str, place: str, variables: _Variables) -> Environment:
+        given = {**self.base.given, **self.base.environment(name, self.model)}
+        if self.over is not None and self.tenancy is not None:
+            said = {**self.over.given, **self.over.environment(name, self.model)}
+            login = self.tenancy.login
+            if not said.keys().isdisjoint(login):
+                given = {key: value for key, value in given.items() if key not in login}
+            given |= said
+        policy = _check(_Policy, {"writes": given.pop("writes", "deny")}, place, variables)
+        return Environment(name, _check(self.model, given, place, variables), policy.writes)
 
 
 class _Policy(BaseModel):
@@ -150,19 +231,19 @@ def _prefix(plugin: str, name: str) -> str:
     return f"{plugin}_{name}".replace("-", "_")
 
 
-def _check(model: type[M], given: Mapping[str, Any], section: str, place: str, prefix: str | None = None) -> M:
+def _check(model: type[M], given: Mapping[str, Any], place: str, variables: _Variables) -> M:
     def remedy(loc: tuple[Any, ...]) -> str:
         key = str(loc[0]) if loc else ""
         if not key or key in given:
             return ""
-        variable = f"{PREFIX}{prefix or place}_{key}".upper()
-        return f'; write `{key} = "..."` under [plugins.{place}], or set {variable}'
+        variable = f"{PREFIX}{variables.prefix}_{key}".upper()
+        return f'; write `{key} = "..."` under [{place}]' + (f", or set {variable}" if variables.prefix else "")
 
-    return validate(model, given, section, remedy)
+    return validate(model, given, f"[{place}]", remedy)
 
 
-def _check_default(name: str | None, names: Iterable[str], section: str) -> None:
+def _check_default(name: str | None, names: Iterable[str], place: str) -> None:
     if name is None or name in names:
         return
     known = ", ".join(names) or "none: write a table for each, [plugins.X.environments.NAME]"
-    raise ConfigError(f"{section}: environment: there is no environment {name!r}; there are {known}")
+    raise ConfigError(f"[{place}]: environment: there is no environment {name!r}; there are {known}")

@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,11 +17,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pegboard import hookspecs
-from pegboard.environments import Environments, environments_of
+from pegboard.environments import NOWHERE, Environments, Tenancy, environments_of
 from pegboard.errors import PegboardError
 from pegboard.functions import SYNC_THREADS
 from pegboard.hookspecs import ENTRY_POINT_GROUP
-from pegboard.plugin import Plugin
+from pegboard.plugin import HUB, Function, Plugin
 from pegboard.prompts import BoundPrompt, bind_prompts
 from pegboard.resources import BoundResource, bind_resources
 from pegboard.settings import PREFIX, HubSettings
@@ -68,6 +68,8 @@ class Quarantined:
     """What it declared, if it got that far."""
     is_idle: bool = False
     """Whether it only wants settings, and nothing in file or environment speaks of it: installed, and not used."""
+    tenant: str | None = None
+    """The tenant whose tables are wrong, where it is not served to that tenant only."""
 
     @property
     def is_failure(self) -> bool:
@@ -80,7 +82,8 @@ class Quarantined:
         return f"not {self.phase}: {self.reason}"
 
     def __str__(self) -> str:
-        return f"plugin {self.owner} is not served: {self.why}"
+        whom = "" if self.tenant is None else f" to tenant {self.tenant!r}"
+        return f"plugin {self.owner} is not served{whom}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,18 @@ class Loaded:
     resources: tuple[BoundResource, ...]
     implementation: Any = field(repr=False)
     hooks: Mapping[str, Callable[..., Any]] = field(repr=False)
+    tenants: "Mapping[str, Loaded | None]" = field(default_factory=dict[str, "Loaded | None"], repr=False)
+    """What is served to tenants in place of this; `None` to those that it is not served to."""
+    why_hidden: str = ""
+    """Why it is served to tenants only: what its settings lack without one."""
 
     @property
     def name(self) -> str:
         return self.plugin.name
+
+    def of_tenant(self, tenant: str) -> "Loaded | None":
+        """What of it is served to a tenant: the same as to everybody, unless the tenant's tables say otherwise."""
+        return self.tenants.get(tenant, self)
 
     def tool_names(self, group: str) -> list[str]:
         """The names of a group's tools, in the order of the group."""
@@ -113,6 +124,60 @@ class _Failed(Exception):  # noqa: N818 # carries a phase and a reason to the on
         super().__init__(reason)
         self.phase: Phase = phase
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """What a plugin declared, with the settings of everybody or of a tenant."""
+
+    environments: Environments = NOWHERE
+    tools: tuple[BoundTool, ...] = ()
+    withheld: tuple[str, ...] = ()
+    prompts: tuple[BoundPrompt, ...] = ()
+    resources: tuple[BoundResource, ...] = ()
+
+
+class _Binder:
+    """Binds what one plugin declared to settings, once for everybody and once for each tenant.
+
+    A tool is made once and then copied: its schemas are the same, and to make them takes most of the time.
+    """
+
+    def __init__(self, plugin: Plugin, *, by_token: bool) -> None:
+        self.plugin = plugin
+        self._by_token = by_token
+        self._threads = anyio.CapacityLimiter(SYNC_THREADS)
+        self._tools: dict[Function, BoundTool] = {}
+        self._others: dict[str, Sequence[str]] = {}
+
+    @property
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """The names of all that was bound, by what it is."""
+        return {"tool": [tool.name for tool in self._tools.values()], **self._others}
+
+    def bind(self, environments: Environments) -> _Bound:
+        """All of it with these settings."""
+        tools = tuple(self._bind_tools(environments))
+        prompts = bind_prompts(self.plugin, environments.settings)
+        resources = bind_resources(self.plugin, environments.settings)
+        self._others = {"prompt": [one.name for one in prompts], "resource": [one.uri for one in resources]}
+        served = tuple(tool for tool in tools if not tool.is_withheld)
+        withheld = tuple(tool.name for tool in tools if tool.is_withheld)
+        return _Bound(environments, served, withheld, prompts, resources)
+
+    def _bind_tools(self, environments: Environments) -> Iterator[BoundTool]:
+        needs = {group.name: group.needs for group in self.plugin.groups}
+        for function, group in self.plugin.functions():
+            where = _where(environments, needs.get(group or ""))
+            if where is not None:
+                yield self._bind_tool(function, group, where)
+
+    def _bind_tool(self, function: Function, group: str | None, where: Environments) -> BoundTool:
+        known = self._tools.get(function)
+        if known is not None:
+            return known.bound_to(where)
+        self._tools[function] = BoundTool(self.plugin, function, where, self._threads, group, by_token=self._by_token)
+        return self._tools[function]
 
 
 class Loader:
@@ -145,31 +210,34 @@ class Loader:
         """
         points = entry_points(group=ENTRY_POINT_GROUP) if found is None else found
         order = sorted(points, key=lambda point: (point.name, _is_foreign(point), Owner.of(point).distribution))
-        return [self._load_one(point) for point in order]
+        return [outcome for point in order for outcome in self._load_one(point)]
 
-    def _load_one(self, point: EntryPoint) -> Loaded | Quarantined:
+    def _load_one(self, point: EntryPoint) -> list[Loaded | Quarantined]:
         owner, plugin, claims = Owner.of(point), None, dict(self._claims)
+        refused: list[Loaded | Quarantined] = []
         try:
             self._check_unique(owner)
             self._check_trust(owner)
             implementation = self._known[owner] if owner in self._known else self._import(point)
             hooks = self._register(owner, implementation)
             plugin = self._declare(owner, hooks)
-            environments = _guarded("configured", partial(self._configure, plugin))
-            tools = _guarded("declared", partial(_bind_tools, plugin, environments))
-            prompts = _guarded("declared", partial(bind_prompts, plugin, environments.settings))
-            resources = _guarded("declared", partial(bind_resources, plugin, environments.settings))
-            self._claim(owner, "tool", [tool.name for tool in tools])
-            self._claim(owner, "prompt", [prompt.name for prompt in prompts])
-            self._claim(owner, "resource", [resource.uri for resource in resources])
+            binder = _Binder(plugin, by_token=self._settings.calls.confirm_by_token)
+            base = self._bind(binder)
+            tenants = {name: self._bind_tenant(binder, name) for name in self._differing(plugin)}
+            wrong = {name: found for name, found in tenants.items() if isinstance(found, _Failed)}
+            refused += [Quarantined(owner, f.phase, f.reason, plugin, tenant=name) for name, f in wrong.items()]
+            if isinstance(base, _Failed) and not any(isinstance(found, _Bound) for found in tenants.values()):
+                raise base
+            loaded = _loaded(owner, plugin, implementation, hooks, base, tenants)
+            self._claim(owner, "credential header", [header.lower() for header in plugin.credentials])
+            for what, names in binder.names.items():
+                self._claim(owner, what, names)
         except _Failed as failure:
             self._claims = claims
             is_idle = failure.phase == "configured" and plugin is not None and not self._is_spoken_of(plugin)
-            return Quarantined(owner, failure.phase, failure.reason, plugin, is_idle)
+            return [Quarantined(owner, failure.phase, failure.reason, plugin, is_idle), *refused]
         self._owners[owner.name] = owner
-        served = tuple(tool for tool in tools if not tool.is_withheld)
-        withheld = tuple(tool.name for tool in tools if tool.is_withheld)
-        return Loaded(owner, plugin, environments, served, withheld, prompts, resources, implementation, hooks)
+        return [loaded, *refused]
 
     def _check_unique(self, owner: Owner) -> None:
         other = self._owners.get(owner.name)
@@ -213,9 +281,31 @@ class Loader:
             raise _Failed("declared", f"its entry point is called {owner.name!r} and its plugin {plugin.name!r}")
         return plugin
 
-    def _configure(self, plugin: Plugin) -> Environments:
+    def _bind(self, binder: "_Binder", tenancy: Tenancy | None = None) -> "_Bound | _Failed":
+        """What a plugin declared, bound to its settings; a failure to read those is returned."""
+        try:
+            environments = _guarded("configured", partial(self._configure, binder.plugin, tenancy))
+        except _Failed as failure:
+            return failure
+        return _guarded("declared", partial(binder.bind, environments))
+
+    def _bind_tenant(self, binder: "_Binder", tenant: str) -> "_Bound | _Failed | None":
+        """The same for a tenant; `None` where it is not served to them."""
+        settings, plugin = self._settings.tenants[tenant], binder.plugin
+        table = settings.plugins.get(plugin.name)
+        if table is None:
+            return None
+        return self._bind(binder, Tenancy(tenant, table, plugin.login_keys, settings.shared))
+
+    def _differing(self, plugin: Plugin) -> list[str]:
+        """The tenants that have something else of a plugin than everybody; what the hub tells of itself is for all."""
+        tenants = self._settings.tenants.items()
+        is_shared = plugin.name == HUB
+        return [name for name, said in tenants if plugin.name in said.plugins or not (said.shared or is_shared)]
+
+    def _configure(self, plugin: Plugin, tenancy: Tenancy | None) -> Environments:
         table = self._settings.plugins.get(plugin.name, {})
-        return environments_of(plugin.name, plugin.settings, table, self._environ)
+        return environments_of(plugin.name, plugin.settings, table, self._environ, tenancy)
 
     def _is_spoken_of(self, plugin: Plugin) -> bool:
         prefix = f"{PREFIX}{plugin.name}_".upper()
@@ -298,11 +388,22 @@ def _guarded(phase: Phase, work: Callable[[], T]) -> T:
         raise _Failed(phase, f"{type(error).__name__}: {error}") from error
 
 
-def _bind_tools(plugin: Plugin, environments: Environments) -> tuple[BoundTool, ...]:
-    threads = anyio.CapacityLimiter(SYNC_THREADS)
-    needs = {group.name: group.needs for group in plugin.groups}
-    found = [(function, group, _where(environments, needs.get(group or ""))) for function, group in plugin.functions()]
-    return tuple(BoundTool(plugin, function, where, threads, group) for function, group, where in found if where)
+def _loaded(
+    owner: Owner,
+    plugin: Plugin,
+    implementation: Any,
+    hooks: Mapping[str, Callable[..., Any]],
+    base: _Bound | _Failed,
+    tenants: Mapping[str, _Bound | _Failed | None],
+) -> Loaded:
+    def served(bound: _Bound) -> Loaded:
+        parts = (bound.environments, bound.tools, bound.withheld, bound.prompts, bound.resources)
+        return Loaded(owner, plugin, *parts, implementation, hooks)
+
+    of_tenants = {name: served(found) if isinstance(found, _Bound) else None for name, found in tenants.items()}
+    if isinstance(base, _Failed):
+        return replace(served(_Bound()), tenants=of_tenants, why_hidden=base.reason)
+    return replace(served(base), tenants=of_tenants)
 
 
 def _where(environments: Environments, key: str | None) -> Environments | None:

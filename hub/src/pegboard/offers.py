@@ -1,21 +1,23 @@
 """Offers: from plugins and settings to the list of endpoints, each with its tools and its budget."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib import import_module
 
-from pegboard.budget import PROFILES, Budget, Overflow
+from pegboard.budget import PROFILES, Budget, Overflow, fit
+from pegboard.environments import DEFAULT
 from pegboard.errors import ConfigError
 from pegboard.fetching import fetch_more_tool
 from pegboard.loading import Loaded
+from pegboard.overflow import meta_tokens
 from pegboard.plugin import PLACE, RESERVED_NAMES, Group
 from pegboard.search import Lexicon
 from pegboard.settings import BudgetSettings, EndpointSettings, HubSettings
 from pegboard.tokenizers import counter
 from pegboard.tools import BoundTool
 from pegboard.validation import did_you_mean
-from pegboard.view import Offer
+from pegboard.view import NOTHING, Offer
 
 EVERYTHING = "all"
 """The name of the endpoint of the whole hub."""
@@ -28,21 +30,50 @@ INSTRUCTIONS = "Tools of several systems; a tool's name begins with its system. 
 def offers_of(plugins: Sequence[Loaded], settings: HubSettings) -> list[Offer]:
     """The whole hub, each plugin, each group, each endpoint of the file, and the whole hub by profile.
 
-    Raises `ConfigError` for an endpoint of the file that has the name of something else.
+    What only a tenant has is there with nothing in it. Raises `ConfigError` for an endpoint of the file that has the
+    name of something else.
     """
     _check_names(plugins, settings.endpoints)
-    everything = _everything(plugins, settings)
-    named = [_named(everything, name, endpoint, settings) for name, endpoint in settings.endpoints.items()]
-    offers = [
-        everything,
-        *(_of_plugin(plugin, settings) for plugin in plugins),
-        *_groups(plugins, settings),
-        *named,
-        *_profiles(everything),
-    ]
+    _check_environments([*plugins, *(p for name in settings.tenants for p in _of_tenant(plugins, name))], settings)
     lexicon = _lexicon() if settings.budget.semantic else None
     more = fetch_more_tool()
-    return [replace(_with_more(offer, more), lexicon=lexicon) for offer in offers]
+    offers = [replace(_with_more(offer, more), lexicon=lexicon) for offer in _offers(plugins, settings)]
+    paths = {offer.path for offer in offers}
+    theirs = {o.path: o for name in settings.tenants for o in _groups(_of_tenant(plugins, name), settings)}
+    return [*offers, *(replace(offer, **NOTHING) for path, offer in theirs.items() if path not in paths)]
+
+
+def offers_to(
+    tenant: str, plugins: Sequence[Loaded], settings: HubSettings, offers: Sequence[Offer]
+) -> Mapping[str, Offer]:
+    """What a tenant is offered in place of these, by path; the same where it has nothing of its own."""
+    own = _of_tenant(plugins, tenant)
+    if own == list(plugins):
+        return {offer.path: offer for offer in offers}
+    more, lexicon = offers[0].more, offers[0].lexicon
+    assert more is not None
+    made = {offer.path: replace(_with_more(offer, more), lexicon=lexicon) for offer in _offers(own, settings)}
+    return {offer.path: made.get(offer.path, replace(offer, **NOTHING)) for offer in offers}
+
+
+def check_budget(offer: Offer) -> None:
+    """Raise `BudgetError` for an offer that does not fit its budget."""
+    cost = meta_tokens(offer.count, read_twin=offer.budget.read_twin)
+    fit(offer.tools, offer.budget, meta_tokens=cost, count=offer.count)
+
+
+def _of_tenant(plugins: Sequence[Loaded], tenant: str) -> list[Loaded]:
+    return [served for plugin in plugins if (served := plugin.of_tenant(tenant)) is not None]
+
+
+def _offers(plugins: Sequence[Loaded], settings: HubSettings) -> Iterator[Offer]:
+    everything = _everything(plugins, settings)
+    yield everything
+    yield from (_of_plugin(plugin, settings) for plugin in plugins)
+    yield from _groups(plugins, settings)
+    for name, endpoint in settings.endpoints.items():
+        yield _named(everything, name, endpoint, settings)
+    yield from _profiles(everything)
 
 
 def _with_more(offer: Offer, more: BoundTool) -> Offer:
@@ -52,6 +83,12 @@ def _with_more(offer: Offer, more: BoundTool) -> Offer:
     if listed and not (offer.budget.overflow == "error" and limit is not None and len(offer.tools) >= limit):
         offer = replace(offer, tools=[*offer.tools, more])
     return replace(offer, more=more)
+
+
+def all_tools(plugins: Iterable[Loaded]) -> list[BoundTool]:
+    """The tools of these plugins, those that only tenants have included, each name once."""
+    served = [one for plugin in plugins for one in (plugin, *plugin.tenants.values()) if one is not None]
+    return list({tool.name: tool for one in served for tool in one.tools}.values())
 
 
 def needless(tools: Sequence[BoundTool], settings: HubSettings) -> Iterator[str]:
@@ -160,24 +197,18 @@ def _named(everything: Offer, name: str, endpoint: EndpointSettings, settings: H
         path=f"/{name}",
         title=endpoint.title or name,
         instructions=endpoint.instructions,
-        tools=tools if endpoint.environment is None else _within(tools, name, endpoint.environment),
+        tools=tools if endpoint.environment is None else _within(tools, endpoint.environment),
         budget=budget_of(endpoint.budget, settings.budget),
         count=counter(endpoint.budget.tokenizer or settings.budget.tokenizer),
     )
 
 
-def _within(tools: Sequence[BoundTool], name: str, environment: str) -> list[BoundTool]:
+def _within(tools: Sequence[BoundTool], environment: str) -> list[BoundTool]:
     """The tools in one environment; a tool whose plugin has others and not this one is not among them."""
-    known = {place for tool in tools if tool.environments.has_choice for place in tool.environments.by_name}
-    if environment not in known:
-        there = ", ".join(sorted(known)) or "none"
-        raise ConfigError(
-            f"[endpoints.{name}] environment: none of its tools has an environment {environment!r}; there are {there}"
-        )
     return [
         tool.within(environment)
         for tool in tools
-        if environment in tool.environments.by_name or not tool.environments.has_choice
+        if environment in tool.environments.by_name or list(tool.environments.by_name) == [DEFAULT]
     ]
 
 
@@ -186,6 +217,18 @@ def _profiles(everything: Offer) -> Iterator[Offer]:
         name = f"profiles/{profile}"
         budget = replace(limits, pinned=everything.budget.pinned, read_twin=everything.budget.read_twin)
         yield replace(everything, name=name, path=f"/{name}", title=f"pegboard, {profile}", budget=budget)
+
+
+def _check_environments(plugins: Sequence[Loaded], settings: HubSettings) -> None:
+    for name, endpoint in settings.endpoints.items():
+        tools = matching((tool for plugin in plugins for tool in plugin.tools), endpoint.tools)
+        known = {place for tool in tools if tool.environments.has_choice for place in tool.environments.by_name}
+        if endpoint.environment is not None and endpoint.environment not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise ConfigError(
+                f"[endpoints.{name}] environment: none of its tools has an environment {endpoint.environment!r}; "
+                f"there are {there}"
+            )
 
 
 def _check_names(plugins: Sequence[Loaded], names: Iterable[str]) -> None:

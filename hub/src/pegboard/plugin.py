@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, overload
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from pegboard.errors import PluginError
 
@@ -35,6 +35,10 @@ RESERVED_NAMES = PATHS | SECTIONS
 """Names a plugin cannot have, since they are paths or sections of the hub itself."""
 HUB = "hub"
 """The name of the hub's own plugin."""
+
+HEADER = re.compile(r"X(-[A-Za-z0-9]{1,32}){1,4}")
+RESERVED_HEADERS = ("x-forwarded-", "x-http-", "x-internal-", "x-original-", "x-real-", "x-request-")
+"""How headers begin that the hub or a proxy reads, so that none of them can carry a credential for a plugin."""
 
 RESERVED_TOOLS = frozenset({"call_read_tool", "call_tool", "fetch_more", "search_tools"})
 """Names a tool cannot have, since the hub's own stand beside it."""
@@ -145,6 +149,12 @@ class Plugin:
     names, such as those of an older server, to those of tools, with or without the prefix; nothing lists them, and
     `call_tool` and `search_tools` understand them.
 
+    `login` are the keys of its settings that say as whom it logs in at its backend; a tenant that has one of them of
+    its own takes none from the operator's section. `credentials` maps headers to such keys: with
+    `{"X-Notes-Token": "token"}` a caller who has shown a key may send the token to use for a request, which then
+    stands in `Call.settings` in place of the whole login. The key must hold a `SecretStr`. Where a call goes is never
+    up to a header.
+
     Raises `PluginError` for a name that cannot be used.
     """
 
@@ -156,6 +166,8 @@ class Plugin:
     prompts: Sequence[Function] | Mapping[str, Function] = ()
     resources: Mapping[str, Function] = field(default_factory=lambda: MappingProxyType({}))
     aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    credentials: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    login: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _check_name("plugin", self.name)
@@ -167,6 +179,7 @@ class Plugin:
                 raise PluginError(f"plugin {self.name!r} has two groups called {name!r}; each needs a path of its own")
         self._check_needs()
         self._check_aliases()
+        self._check_login()
 
     def functions(self) -> list[tuple[Function, str | None]]:
         """Every tool function once, in canonical order, with the name of its (first) group or `None`."""
@@ -203,6 +216,26 @@ class Plugin:
                 raise PluginError(
                     f"group {group.name!r} needs {group.needs!r}, which is no key of the plugin's settings"
                 )
+
+    @property
+    def login_keys(self) -> frozenset[str]:
+        """The keys of the settings that say as whom it logs in."""
+        return frozenset((*self.login, *self.credentials.values()))
+
+    def _check_login(self) -> None:
+        if not self.login_keys:
+            return
+        fields = self.settings.model_fields
+        for key in sorted(self.login_keys):
+            if key not in fields:
+                raise PluginError(f"it logs in with {key!r}, which is no key of the plugin's settings")
+        if len({header.lower() for header in self.credentials}) < len(self.credentials):
+            raise PluginError("one header cannot carry two credentials")
+        for header, key in self.credentials.items():
+            if not HEADER.fullmatch(header) or header.lower().startswith(RESERVED_HEADERS):
+                raise PluginError(f"{header!r} cannot carry a credential; call it X-{self.name.title()}-Token, say")
+            if SecretStr not in (fields[key].annotation, *get_args(fields[key].annotation)):
+                raise PluginError(f"{header} is for {key!r}, which must be a SecretStr: nobody may read it in a log")
 
     def _check_aliases(self) -> None:
         if not self.aliases:

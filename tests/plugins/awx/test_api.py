@@ -197,6 +197,7 @@ async def test_a_web_page_is_not_taken_for_an_answer(api: Api, double: Double) -
 
 
 async def test_a_redirect_is_not_followed(api: Api, double: Double) -> None:
+    """S-13: nor is a write sent again."""
     await api.get("me")
     double.faults.add(Fault("status", "POST", status=301))
 

@@ -169,6 +169,7 @@ async def test_without_a_window_every_launch_starts_a_job(url: str, double: Doub
 
 
 async def test_a_launch_whose_answer_was_lost_is_found_and_never_repeated(url: str, double: Double) -> None:
+    """F-33: exactly one POST."""
     double.faults.add(Fault("drop_after", "POST", LAUNCH))
     async with asking(url, GROUP) as ask:
         answer = await ask("launch_job_template", template_id="Patch servers", limit="web-01")

@@ -15,6 +15,7 @@ PREFIX = "/api/v2/"
 
 @given(st.text())
 def test_a_segment_is_refused_or_stays_one_segment(text: str) -> None:
+    """S-12: the path upstream is as templated."""
     try:
         path = join("hosts", text)
     except AwxError:
@@ -27,6 +28,7 @@ def test_a_segment_is_refused_or_stays_one_segment(text: str) -> None:
 
 @pytest.mark.parametrize("segment", ["..", ".", "", "a/b", "..%2f", "a?x=1", "a#b", "a\\b", "a\nb", "%2e%2e"])
 def test_a_segment_that_could_lead_elsewhere_is_refused(segment: str) -> None:
+    """S-12."""
     with pytest.raises(AwxError):
         join("hosts", segment)
 

@@ -28,6 +28,9 @@ HINTS: dict[str, str] = {
 }
 """What to do where the words of AWX do not say it."""
 
+NOBODY_THERE = frozenset({502, 503})
+"""What a proxy says that finds no AWX behind it."""
+
 SHARED = "users, teams and organizations of this AWX are changed"
 
 SAID: tuple[tuple[str, Kind, str], ...] = (
@@ -65,7 +68,16 @@ def busy(status: int, what: str, after: float | None, *, unsure: bool = False) -
     when = f"in {after:g} s" if after else "in a moment"
     hint = LOOK_FIRST if unsure else f"try again {when}"
     message = f"AWX is busy ({status} for {what})"
-    return AwxError("unreachable", message, hint=hint, status=status, unsure=unsure, passes=True, retry_after=after)
+    return AwxError(
+        "unreachable",
+        message,
+        hint=hint,
+        status=status,
+        unsure=unsure,
+        passes=True,
+        retry_after=after,
+        is_away=status in NOBODY_THERE,
+    )
 
 
 def not_json(status: int, what: str, *, html: bool) -> AwxError:

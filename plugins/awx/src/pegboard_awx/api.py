@@ -1,20 +1,21 @@
 """The way of one call to AWX: reads are retried, writes are sent once, and all of it ends with the call."""
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self, cast
 
 import anyio
 
-from pegboard import Call
+from pegboard import Call, ToolError
 from pegboard_awx.discovery import Place
 from pegboard_awx.exchange import ANY, Answer, Params, Request, bounded
 from pegboard_awx.failures import AwxError
 from pegboard_awx.paths import Segment, below, join
 from pegboard_awx.pool import AWX, Server
-from pegboard_awx.settings import Settings
+from pegboard_awx.settings import CALLERS_TOKEN, Settings
 
 MARGIN = 0.5
 """Seconds before the call's deadline at which a request ends, so that the client still gets the reason."""
@@ -42,17 +43,23 @@ class Page:
 class Api:
     """AWX for one call. Paths are given as segments: `api.get("jobs", 5, "cancel")`.
 
-    Every method raises `AwxError`. Reads are repeated when AWX is busy or the connection breaks; writes never.
+    Every method raises `AwxError`. Reads are repeated when AWX is busy or the connection breaks, within the
+    hub's budget of retries; writes never.
     """
 
     server: Server
     deadline: float | None = None
     """On the clock of `anyio.current_time()`; without one each request has the time of the settings."""
+    take_retry: Callable[[], bool] = field(default=lambda: True, repr=False)
+    """Whether the hub grants one more attempt; it takes it from the budget of this AWX."""
 
     @classmethod
     async def of(cls, call: Call[Settings]) -> Self:
         """The way of this call."""
-        return cls(await call.pool(AWX, call.settings.target), call.deadline - MARGIN)
+        if not call.settings.has_login:
+            raise ToolError(f"the hub has no login of its own at this AWX; send your token as {CALLERS_TOKEN}")
+        target = call.settings.target
+        return cls(await call.pool(AWX, target), call.deadline - MARGIN, partial(call.take_retry, target))
 
     def ending(self, seconds: float) -> "Api":
         """The same, but its requests end some seconds before the call, which are left for something else."""
@@ -60,7 +67,8 @@ class Api:
 
     async def place(self) -> Place:
         """The prefix of the API, the product and its version."""
-        return await self.server.place(self.seconds)
+        with self._noted():
+            return await self.server.place(self.seconds)
 
     async def get(self, *segments: Segment, params: Params | None = None) -> Any:
         """Read one thing."""
@@ -127,25 +135,40 @@ class Api:
     async def chunks(self, *segments: Segment, params: Params | None = None) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Read a long text piece by piece, without holding it; not retried."""
         request = Request("GET", join(*segments), params, accept=ANY)
-        async with self.server.opened(request, self.seconds) as response:
-            if response.status_code >= 300:
-                body = b"".join([piece async for piece in bounded(response, request, self.server.target.max_bytes)])
-                Answer(request, response.status_code, response.headers, body).checked()
-            yield response.aiter_bytes()
+        with self._noted():
+            async with self.server.opened(request, self.seconds) as response:
+                if response.status_code >= 300:
+                    body = b"".join([piece async for piece in bounded(response, request, self.server.target.max_bytes)])
+                    Answer(request, response.status_code, response.headers, body).checked()
+                self.server.note(True)
+                yield response.aiter_bytes()
 
     async def answer(self, request: Request) -> Answer:
         """Send a request, a read again where that helps, and return an answer that is no refusal."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return (await self.server.exchange(request, self.seconds)).checked()
-            except AwxError as error:
-                pause = _pause(attempt, error.retry_after)
-                is_last = request.writes or attempt == ATTEMPTS or not error.passes
-                if is_last or pause > self.seconds - MIN_SECONDS:
-                    raise
-            await anyio.sleep(pause)
+        with self._noted():
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    answer = (await self.server.exchange(request, self.seconds)).checked()
+                    self.server.note(True)
+                    return answer
+                except AwxError as error:
+                    pause = _pause(attempt, error.retry_after)
+                    is_last = request.writes or attempt == ATTEMPTS or not error.passes
+                    if is_last or pause > self.seconds - MIN_SECONDS or not self.take_retry():
+                        raise
+                await anyio.sleep(pause)
+
+    @contextmanager
+    def _noted(self) -> Generator[None]:
+        """Tell the hub when nobody answers in the block; a refusal is an answer, and one that is slow may be there."""
+        try:
+            yield
+        except AwxError as error:
+            if error.is_away or error.status is not None:
+                self.server.note(not error.is_away)
+            raise
 
     @property
     def seconds(self) -> float:

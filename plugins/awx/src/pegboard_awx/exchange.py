@@ -149,7 +149,9 @@ def _timed_out(target: Target, request: Request, error: Exception, seconds: floa
     import httpx
 
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-        return AwxError("timeout", f"AWX at {target} cannot be reached in time", hint="is it up, and url right?")
+        is_away = isinstance(error, httpx.ConnectTimeout)
+        message = f"AWX at {target} cannot be reached in time"
+        return AwxError("timeout", message, hint="is it up, and url right?", is_away=is_away)
     return AwxError(
         "timeout",
         f"AWX did not answer {request} within {min(seconds, target.read_timeout):.3g} s",
@@ -163,13 +165,15 @@ def _lost(target: Target, request: Request, error: Exception) -> AwxError:
 
     if isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.UnsupportedProtocol):
         reason, hint = _why(error)
-        return AwxError("unreachable", f"AWX at {target} cannot be reached: {reason}", hint=hint, passes=True)
+        message = f"AWX at {target} cannot be reached: {reason}"
+        return AwxError("unreachable", message, hint=hint, passes=True, is_away=True)
     return AwxError(
         "unreachable",
         f"the connection to AWX at {target} broke off during {request}",
         hint=answers.LOOK_FIRST if request.writes else "try again",
         unsure=request.writes,
         passes=True,
+        is_away=True,
     )
 
 

@@ -25,6 +25,7 @@ class AwxError(ToolError):
     `message` says what happened and `hint` what to do; `str()` is both, as a sentence. `fields` are the reasons of
     AWX by field. `unsure` says that a request which writes may have been carried out although its answer was lost:
     look before you repeat it. `passes` says that asking again may help, after `retry_after` seconds where AWX says so.
+    `is_away` says that nobody answered at all.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class AwxError(ToolError):
         unsure: bool = False,
         passes: bool = False,
         retry_after: float | None = None,
+        is_away: bool = False,
     ) -> None:
         super().__init__(f"{message}; {hint}" if hint else message)
         self.kind: Kind = kind
@@ -48,6 +50,7 @@ class AwxError(ToolError):
         self.unsure = unsure
         self.passes = passes
         self.retry_after = retry_after
+        self.is_away = is_away
 
     @property
     def data(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from pegboard_awx.groups import (
     users,
     workflows,
 )
-from pegboard_awx.settings import Settings
+from pegboard_awx.settings import CALLERS_TOKEN, Settings
 
 MODULES: tuple[ModuleType, ...] = (
     core,
@@ -65,6 +65,8 @@ def hub_plugin() -> Plugin:
         settings=Settings,
         instructions=INSTRUCTIONS,
         aliases=dict(_aliases()),
+        credentials={CALLERS_TOKEN: "token"},
+        login=("token", "username", "password"),
     )
 
 

@@ -1,13 +1,13 @@
 """One pool per AWX and user: an HTTP client with credentials, and what was found out about the server."""
 
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
-from pegboard import PoolError, PoolKind
+from pegboard import PoolError, PoolKind, Usage
 from pegboard_awx.discovery import Place, find
 from pegboard_awx.exchange import Answer, Request, exchange, opened
 from pegboard_awx.launches import Launches
@@ -26,6 +26,10 @@ class Server:
         self.target = target
         self._client = client
         self.launches = Launches()
+        self.note: Callable[[bool], None] = _nobody
+        """Who wants to know whether AWX answers; `Api` tells."""
+        self.asking = 0
+        """Requests that are under way."""
         self._place: Place | None = None
         self._looking = anyio.Lock()
 
@@ -38,18 +42,36 @@ class Server:
 
     async def exchange(self, request: Request, seconds: float) -> Answer:
         """Send one request, once, and read its answer; raises `AwxError` when there is none in time."""
-        return await exchange(self._client, self.target, await self._url(request, seconds), request, seconds)
+        with self._counted():
+            return await exchange(self._client, self.target, await self._url(request, seconds), request, seconds)
 
     @asynccontextmanager
     async def opened(self, request: Request, seconds: float) -> "AsyncGenerator[httpx.Response]":
         """Send one request and lend its answer for reading it piece by piece."""
-        url = await self._url(request, seconds)
-        async with opened(self._client, self.target, url, request, seconds) as response:
-            yield response
+        with self._counted():
+            url = await self._url(request, seconds)
+            async with opened(self._client, self.target, url, request, seconds) as response:
+                yield response
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        self.asking += 1
+        try:
+            yield
+        finally:
+            self.asking -= 1
 
     async def _url(self, request: Request, seconds: float) -> str:
         place = await self.place(seconds)
         return f"{self.target.base}{place.prefix}{request.path}"
+
+
+def _nobody(answers: bool) -> None:
+    """Nobody wants to know."""
+
+
+class NoAuthorityError(PoolError):
+    """The authority that is to be trusted cannot be read."""
 
 
 @asynccontextmanager
@@ -77,8 +99,20 @@ def _trusted(target: Target) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=target.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise PoolError(f"the ca_file {target.ca_file} of AWX cannot be read; name a PEM file") from error
+        raise NoAuthorityError(f"the ca_file {target.ca_file} of AWX cannot be read; name a PEM file") from error
 
 
-AWX: PoolKind[Server] = PoolKind("awx", _open, describe)
+def _usage(server: Server) -> Usage:
+    return Usage(
+        in_use=min(server.asking, MAX_CONNECTIONS),
+        waiting=max(0, server.asking - MAX_CONNECTIONS),
+        limit=MAX_CONNECTIONS,
+    )
+
+
+def _watch(server: Server, note: Callable[[bool], None]) -> None:
+    server.note = note
+
+
+AWX: PoolKind[Server] = PoolKind("awx", _open, describe, backend=describe, usage=_usage, watch=_watch)
 """AWX servers by `Target`. Nothing is asked before the first request."""

@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pegboard import PluginSettings
 from pegboard_awx.target import MEBIBYTE, Target
 
+CALLERS_TOKEN = "X-AWX-Token"  # noqa: S105 # a header
+"""By which a caller sends a token of their own."""
+
 EXAMPLE = "https://awx.example.com"
 
 
@@ -38,6 +41,9 @@ class Settings(PluginSettings):
     token: SecretStr = Field(default=SecretStr(""), description="A personal access token; better than a password.")
     username: str = Field(default="", description="The user, where there is no token.")
     password: SecretStr = Field(default=SecretStr(""), description="The user's password.")
+    callers_log_in: bool = Field(
+        default=False, description=f"Whether the login may be left to callers, who send a token as {CALLERS_TOKEN}."
+    )
     ca_file: str | None = Field(default=None, description="Certificates to trust, a PEM file.")
     verify_tls: bool = Field(default=True, description="Whether to check the certificate of AWX. Keep it on.")
     connect_timeout: float = Field(default=10.0, gt=0, le=60, description="Seconds to wait for a connection.")
@@ -64,9 +70,14 @@ class Settings(PluginSettings):
 
     @model_validator(mode="after")
     def _check_user(self) -> Self:
-        if not self.token.get_secret_value() and not (self.username and self.password.get_secret_value()):
+        if not self.has_login and not self.callers_log_in:
             raise ValueError("needs a token, or a username and a password")
         return self
+
+    @property
+    def has_login(self) -> bool:
+        """Whether they say as whom to log in."""
+        return bool(self.token.get_secret_value() or (self.username and self.password.get_secret_value()))
 
     @property
     def target(self) -> Target:

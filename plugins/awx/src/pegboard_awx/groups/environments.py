@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 from pegboard import Call, Group, PoolError, tool
 from pegboard_awx.api import Api
 from pegboard_awx.connection import Connection, probe
+from pegboard_awx.pool import NoAuthorityError
 from pegboard_awx.settings import Settings
 from pegboard_awx.shapes import brief
 
@@ -80,13 +81,13 @@ async def test_environment(call: Call[Settings], name: str | None = None) -> Tri
     place = call.within(name or _active(call))
     try:
         connection = await probe(await Api.of(place))
-    except PoolError as error:  # its certificates cannot be read
+    except PoolError as error:  # its certificates cannot be read, or it has not answered for a while
         url = str(place.settings.target)
         return {
             "environment": place.environment,
             "reachable": False,
             "url": url,
-            "failed_step": "tls",
+            "failed_step": "tls" if isinstance(error, NoAuthorityError) else "connect",
             "error": str(error),
         }
     return {"environment": place.environment, **connection}
@@ -123,7 +124,7 @@ def _environment(place: Call[Settings], active: str) -> dict[str, Any]:
         "writes": place.writes,
         "read_only": place.writes == "deny",
         "verify_tls": settings.verify_tls,
-        "auth": "token" if settings.token.get_secret_value() else "basic",
+        "auth": ("token" if settings.token.get_secret_value() else "basic") if settings.has_login else "callers",
     }
 
 
