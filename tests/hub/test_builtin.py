@@ -10,6 +10,7 @@ from mcp import Client
 
 from pegboard import HTTP, Call, Group, Plugin, PluginSettings, PoolKind, ToolError
 from pegboard.builtin import HubPlugin
+from pegboard.pools import Pools
 from pegboard.testing import connect, hub_of
 from pegboard.testing.connect import client_of
 
@@ -118,5 +119,6 @@ async def test_services_are_listed_with_their_endpoints_and_tools() -> None:
 
 
 async def test_before_the_hub_is_up_its_tools_say_so() -> None:
+    call: AnyCall = Call(PluginSettings(), "hub", "hub_health_check", "all", timeout=1, deadline=1, pools=Pools())
     with pytest.raises(ToolError, match="still starting"):
-        await HubPlugin().health_check()
+        await HubPlugin().health_check(call)

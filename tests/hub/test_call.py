@@ -182,12 +182,26 @@ async def test_a_user_who_refuses_stops_it(action: str, era: Era) -> None:
     assert (asked, effects) == (["Delete db?"], [])
 
 
+@pytest.mark.parametrize("can_ask", [True, False])
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_tool_knows_whether_it_will_be_run_again_for_the_answer(era: Era, can_ask: bool) -> None:
+    async def once(call: AnyCall) -> bool:
+        return call.asks_once
+
+    asking: dict[str, Any] = {"elicitation_callback": answering(asked=[])} if can_ask else {}
+    async with connect(Plugin(name="x", tools=[once]), era=era, **asking) as client:
+        result = await client.call_tool("x_once", {})
+
+    assert result.structured_content == {"result": can_ask and era == "handshake"}
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_client_that_cannot_ask_gets_a_clear_refusal(era: Era) -> None:
     effects: list[str] = []
 
+    settings = {"calls": {"confirm_by_token": False}}
     with anyio.fail_after(5):
-        async with connect(deleting(effects), era=era) as client:
+        async with connect(deleting(effects), settings=settings, era=era) as client:
             result = await client.call_tool("x_delete", {"name": "db"})
 
     assert result.is_error

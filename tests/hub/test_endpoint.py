@@ -1,12 +1,13 @@
 """An endpoint: a fixed list, and one MCP server that answers for it in every revision."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp_types import PaginatedRequestParams
+from pydantic import WithJsonSchema
 
 from pegboard import Group, Plugin
 from pegboard.testing import client_of, connect, hub_of
@@ -151,10 +152,14 @@ async def test_a_tool_of_another_endpoint_is_unknown_here() -> None:
             await client.call_tool("x_ping", {})
 
 
-async def test_the_sdk_finds_a_schema_without_listing_all_tools() -> None:
-    async with hub_of(EVERYTHING) as hub:
+async def test_the_sdk_finds_the_schema_of_a_tool_that_wants_headers_without_listing_all_tools() -> None:
+    async def where(region: Annotated[str, WithJsonSchema({"type": "string", "x-mcp-header": "Region"})]) -> str:
+        return region
+
+    async with hub_of(Plugin(name="x", tools=[ping, where])) as hub:
         schema_of = hub.endpoints[""].server.get_tool_input_schema
 
     assert schema_of is not None
-    assert schema_of("x_ping") == {"type": "object", "properties": {}}
+    assert (schema_of("x_where") or {})["required"] == ["region"]
+    assert schema_of("x_ping") is None
     assert schema_of("x_nothing") is None

@@ -13,10 +13,10 @@ from tests.plugins.many import many
 
 from pegboard import Group, Plugin, tool
 from pegboard.budget import PROFILES, tokens_of
-from pegboard.endpoint import MAX_PLACES
 from pegboard.hub import Hub
 from pegboard.testing import client_of, connect, hub_of
 from pegboard.testing.connect import Era
+from pegboard.view import MAX_PLACES
 
 ERAS: tuple[Era, ...] = get_args(Era)
 MIXED: dict[str, Any] = {

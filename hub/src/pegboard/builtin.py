@@ -1,8 +1,9 @@
 """The built-in plugin `hub`: how the hub is, and what it serves. Written on the public API, as any plugin."""
 
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
@@ -12,6 +13,7 @@ from pegboard import Call, Plugin, ToolError, hookimpl, tool
 
 if TYPE_CHECKING:
     from pegboard.hub import Hub
+    from pegboard.loading import Loaded
 
 
 class PluginHealth(TypedDict):
@@ -26,6 +28,7 @@ class PoolHealth(TypedDict):
     target: str
     state: Literal["open", "failed", "closed"]
     failure: NotRequired[str]
+    breaker: NotRequired[Literal["open", "half_open"]]
 
 
 class Calls(TypedDict):
@@ -64,11 +67,10 @@ class Services(TypedDict):
 
 
 class HubPlugin:
-    """One per hub: it remembers the hub it belongs to and counts that hub's calls."""
+    """One per hub: it remembers the hub it belongs to."""
 
     def __init__(self) -> None:
         self._hub: Hub | None = None
-        self._calls: Calls = {"answered": 0, "failed": 0, "in_flight": 0}
 
     @hookimpl
     def hub_plugin(self) -> Plugin:
@@ -80,25 +82,21 @@ class HubPlugin:
         self._hub = hub
         yield
 
-    @hookimpl
-    def hub_around_call(self, call: Call[Any]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 # counted, not read
-        return _Counted(self._calls)
-
     @tool(read_only=True, idempotent=True, open_world=False)
-    async def health_check(self) -> Health:
+    async def health_check(self, call: Call[Any]) -> Health:
         """Tell how the hub is: its version and uptime, which plugins and connection pools work, and why not."""
         hub = self._running()
         return {
-            "status": "degraded" if hub.failed else "ok",
+            "status": "degraded" if hub.is_degraded else "ok",
             "version": hub.version,
             "uptime_seconds": int(hub.uptime),
-            "plugins": plugins_of(hub),
-            "pools": pools_of(hub),
-            "calls": self._calls,
+            "plugins": plugins_of(hub) if call.may_operate else [_served(plugin) for plugin, _ in hub.seen_by(call)],
+            "pools": pools_of(hub) if call.may_operate else [],
+            "calls": _calls_of(hub),
         }
 
     @tool(read_only=True, idempotent=True, open_world=False)
-    async def list_services(self) -> Services:
+    async def list_services(self, call: Call[Any]) -> Services:
         """List what is connected to the hub: each service with its endpoints and tools, and each open connection."""
         hub = self._running()
         services: list[Service] = [
@@ -106,12 +104,12 @@ class HubPlugin:
                 "name": plugin.name,
                 "version": plugin.owner.version,
                 "since": _time(hub.started_at),
-                "endpoints": [f"{path}/sse" for path in hub.paths_of(plugin.name)],
-                "tools": [tool.name for tool in plugin.tools],
+                "endpoints": [f"{path}/sse" for path in hub.paths_of(plugin.name) if _has(plugin, path, names)],
+                "tools": names,
             }
-            for plugin in hub.plugins
+            for plugin, names in hub.seen_by(call)
         ]
-        return {"services": services, "connections": _connections(hub)}
+        return {"services": services, "connections": _connections(hub) if call.may_operate else []}
 
     def _running(self) -> "Hub":
         if self._hub is None:
@@ -119,25 +117,17 @@ class HubPlugin:
         return self._hub
 
 
-class _Counted:
-    """Counts one call; a class and not a generator, since it is on the path of every call."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-
-    async def __aenter__(self) -> None:
-        self._calls["in_flight"] += 1
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self._calls["in_flight"] -= 1
-        self._calls["answered" if error is None else "failed"] += 1
+def _calls_of(hub: "Hub") -> Calls:
+    ended: Counter[str] = Counter()
+    for (_, _, outcome), count in hub.metrics.calls.items():
+        ended[outcome] += count
+    answered = ended["ok"] + ended["asked"]
+    return {"answered": answered, "failed": ended.total() - answered, "in_flight": hub.metrics.running}
 
 
 def plugins_of(hub: "Hub") -> list[PluginHealth]:
     """Every plugin that was found, served or not, in name order."""
-    served = [PluginHealth(name=p.name, version=p.owner.version, state="served") for p in hub.plugins]
+    served = [_served(plugin) for plugin in hub.plugins]
     others = [
         PluginHealth(name=q.owner.name, version=q.owner.version, state="not served", reason=q.why)
         for q in hub.quarantined
@@ -150,8 +140,22 @@ def pools_of(hub: "Hub") -> list[PoolHealth]:
     pools: list[PoolHealth] = []
     for state in hub.pools.states():
         pool = PoolHealth(kind=state.kind, target=state.target, state=state.state)
-        pools.append(pool if state.failure is None else {**pool, "failure": state.failure})
+        if state.failure is not None:
+            pool["failure"] = state.failure
+        if state.breaker != "closed":
+            pool["breaker"] = state.breaker
+        pools.append(pool)
     return pools
+
+
+def _served(plugin: "Loaded") -> PluginHealth:
+    return {"name": plugin.name, "version": plugin.owner.version, "state": "served"}
+
+
+def _has(plugin: "Loaded", path: str, names: list[str]) -> bool:
+    """Whether one of these tools is at the plugin's endpoint of that path."""
+    group = path.removeprefix(f"/{plugin.name}").removeprefix("/")
+    return not group or any(name in names for name in plugin.tool_names(group))
 
 
 def _connections(hub: "Hub") -> list[Connection]:

@@ -1,7 +1,8 @@
 """What one tool call may use."""
 
 import logging
-from collections.abc import Hashable, Mapping, MutableMapping
+from collections.abc import Generator, Hashable, Mapping, MutableMapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import anyio
 
+from pegboard.backends import Trail
 from pegboard.choices import Choices
+from pegboard.confirmations import Agreement
 from pegboard.environments import NOWHERE, Environment, Environments
-from pegboard.errors import ToolError
+from pegboard.errors import BackendError, ToolError
+from pegboard.kinds import PoolKind
 from pegboard.plugin import PluginSettings, Writes
-from pegboard.pools import PoolKind, Pools
+from pegboard.pools import Pools
 from pegboard.rows import Limits
 from pegboard.seal import Seal
+from pegboard.security.credentials import NOTHING_SENT, Sent
 from pegboard.security.scopes import Scopes
 
 if TYPE_CHECKING:
@@ -74,18 +79,54 @@ class Call(Generic[S]):
     state: str = field(default="", repr=False)
     """What the hub gave out with its question, and the client with the answer."""
     seal: Seal = field(default_factory=Seal, repr=False)
+    agreement: Agreement = field(default=Agreement(""), repr=False)
+    """What a user would agree to, and whether a second call can show that they do. `confirm` is the way to it."""
+
+    sent: Sent = field(default=NOTHING_SENT, repr=False)
+    """The credentials that came with the request; `settings` has those for this plugin in place of the hub's own."""
+
+    trail: Trail = field(default_factory=Trail, repr=False)
+    """The pools it has used, and whether the client has heard of it; the hub reads it at the end."""
 
     async def pool(self, kind: PoolKind[P], target: Hashable) -> P:
         """The shared pool of `kind` for `target`, opened now if nobody has yet.
 
-        Raises `PoolError` if it cannot be had; uncaught it reaches the client as a clear error. Do not close it.
+        Raises `PoolError` if it cannot be had, at once while its backend is known not to answer; uncaught it reaches
+        the client as a clear error. Do not close it.
         """
-        return await self.pools.get(kind, target)
+        return await self.pools.get(kind, target, self.trail, passing=bool(self.sent.secrets))
+
+    def take_retry(self, target: Hashable = None) -> bool:
+        """Whether a plugin that repeats its own reads may repeat one more to the pool of this target, or the last one.
+
+        It is taken from the budget of the backend; with none left, raise what you have, as `BackendError` where it is
+        one, with `again=False`.
+        """
+        return self.trail.take_retry(target)
+
+    def may_repeat(self, error: BackendError) -> bool:
+        """Whether the hub may run the tool once more that raised this; takes it from the budget of the backend.
+
+        Not when the client has heard of the call already, nor when less than half of its time is left.
+        """
+        in_time = self.remaining > self.timeout / 2
+        return error.again and not self.trail.told and in_time and self.trail.take_retry(error.target)
+
+    @contextmanager
+    def borrowing(self) -> Generator[None]:
+        """Give back at the end what the block has borrowed, and tell the breakers how the backends did."""
+        try:
+            yield
+        except BaseException as error:
+            cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+            self.trail.end(error, late=cancelled and self.remaining == 0)
+            raise
+        self.trail.end(None, late=False)
 
     def enter(self, environment: Environment) -> None:
         """Move to another environment; the hub does so before the tool runs."""
         self.environment, self.writes = environment.name, environment.writes
-        self.settings = cast(S, environment.settings)
+        self.settings = self.sent.over(cast(S, environment.settings))
 
     def within(self, environment: str) -> Self:
         """The same call in another environment of its tool; raises `ToolError` where there is none of that name."""
@@ -96,6 +137,19 @@ class Call(Generic[S]):
         call = copy(self)
         call.enter(found)
         return call
+
+    @property
+    def owner(self) -> str | None:
+        """Who may go on with what this gives out: the same key with the same rights and credentials; else anybody."""
+        if self.principal is None:
+            return None
+        credentials = self.seal.sign(*self.sent.marks) if self.sent.marks else ""
+        return "\0".join((self.principal, self.tenant or "", str(self.scopes or ""), credentials))
+
+    @property
+    def may_operate(self) -> bool:
+        """Whether who calls may see how the hub itself is: operators, and everybody where it asks for no keys."""
+        return self.scopes is None or (self.scopes.may_operate and self.tenant is None)
 
     @property
     def chosen(self) -> str | None:
@@ -145,26 +199,41 @@ class Call(Generic[S]):
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         """Tell the client how far the call is; nothing is sent to one that did not ask. `progress` must grow."""
         if self.request is not None:
+            self.trail.told = True
             await self.request.session.report_progress(progress, total, message)
+
+    @property
+    def asks_once(self) -> bool:
+        """Whether the user's answer to `confirm` comes back to this very run of the tool.
+
+        Where it does not, the tool is run again, and then has to ask the same: leave out what is never the same twice.
+        """
+        return self.request is None or (self._can_elicit and self.request.session.can_send_request)
+
+    @property
+    def _can_elicit(self) -> bool:
+        capabilities = self.request.session.client_capabilities if self.request is not None else None
+        return capabilities is not None and capabilities.elicitation is not None
 
     async def confirm(self, message: str, *, about: str | None = None) -> None:
         """Ask the user to agree, and return only if they do.
 
-        The client asks by elicitation. On the stateless protocol (2026-07-28) the tool is run once more from its
-        start when the user has agreed, so confirm before the first effect; an answer counts for this very message, and
-        when it is another by then, the user is asked again. `about` is what counts instead, where a message has
-        parts that are never the same twice. Raises `ToolError` when the user refuses, does not answer
-        within the call's time, or the client cannot ask. Call it at most once per call.
+        The client asks by elicitation. Where it cannot, the call is refused with a token, and the model shows its user
+        the message and calls again with that (`[calls] confirm_by_token`). There, and on the stateless protocol
+        (2026-07-28), the tool is run once more from its start when the user has agreed, so confirm before the first
+        effect; an answer counts for the same arguments and this very message, and when it is another by then, the user
+        is asked again. `about` is what counts instead, where a message has parts that are never the same twice. Raises
+        `ToolError` when the user refuses, does not answer within the call's time, or cannot be asked. Call it at most
+        once per call.
         """
-        request = self.request
-        capabilities = request.session.client_capabilities if request is not None else None
-        if request is None or capabilities is None or capabilities.elicitation is None:
-            raise ToolError(
-                f"{self.tool} needs the user's confirmation and this client cannot ask for it (elicitation)"
-            )
+        request, self.trail.told = self.request, True
+        effect = message if about is None else about
+        question = (self.owner, self.tool, self.environment, self.agreement.arguments, effect)
+        if request is None or not self._can_elicit:
+            self.agreement.require(self.tool, message, *question)
+            return
         answer = self.answers.get("confirm")
         if not request.session.can_send_request:
-            question = (self.principal, self.tool, self.environment, message if about is None else about)
             if answer is None or not self.seal.fits(self.state, *question):
                 raise NeedsConfirmation(message, self.seal.sign(*question))
         else:

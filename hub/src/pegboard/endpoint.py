@@ -1,7 +1,9 @@
 """An endpoint: a path, a fixed list of tools, prompts and resources, and the one MCP server that answers for them."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -13,6 +15,7 @@ import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.server.runner import serve_dual_era_loop
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
@@ -39,11 +42,14 @@ from pegboard.pools import Pools
 from pegboard.prompts import BoundPrompt
 from pegboard.resources import BoundResource
 from pegboard.results import Results
+from pegboard.security.credentials import Sent
+from pegboard.security.limits import TooMuch
 from pegboard.security.principal import Principal
 from pegboard.settings import CallSettings
+from pegboard.spans import span_of_message
 from pegboard.tools import BoundTool, Runner, too_slow
 from pegboard.validation import did_you_mean
-from pegboard.view import Offer, View
+from pegboard.view import NOTHING, Offer, View
 
 T = TypeVar("T")
 Context = ServerRequestContext[Any, Any]
@@ -57,17 +63,20 @@ CACHE_FOR_MS = 300_000
 PRINCIPAL = "pegboard.principal"
 """In the scope of an HTTP request: who sent it."""
 
+SERVER_BUSY = -32000
+"""The code of an error that says: not now."""
+
 MAX_SUBSCRIPTIONS = 1000
 ANNOUNCE_TIMEOUT = 1.0
 
-MAX_PLACES = 20
-"""How many other endpoints the instructions name, which every conversation pays for."""
-
-MAX_VIEWS = 256
+MAX_VIEWS = 64
 """How many different sights of one endpoint are kept."""
 
 NO_TENANTS: Mapping[str, Offer] = MappingProxyType({})
-NOTHING: Mapping[str, Any] = MappingProxyType({"tools": (), "prompts": (), "resources": (), "more": None})
+NO_TOOLS: Mapping[str, BoundTool] = MappingProxyType({})
+
+_GREETING: ContextVar[InitializationOptions | None] = ContextVar("pegboard_greeting", default=None)
+"""What a session is told that begins now; the SDK makes the answer to `initialize` without asking a handler."""
 
 CHANGES: Mapping[str, tuple[ServerEvent, types.ServerNotification]] = {
     "tool_list": (ToolsListChanged(), types.ToolListChangedNotification()),
@@ -89,14 +98,15 @@ class Endpoint:
         self._runner = Runner(results)
         self._calls = CallSettings()
         self._tenants: Mapping[str, Offer] = NO_TENANTS
+        self._elsewhere: Mapping[str, BoundTool] = NO_TOOLS
         self._views: dict[Hashable, View] = {}
+        self._seen_by: set[str] = set()
         self._building = anyio.Lock()
         self._sessions: dict[object, ServerSession] = {}
         self._choices = Choices()
         self.server = self._build_server(version)
-        if not tracing:
-            # The SDK's span for every message costs 5 % of a call even when it goes nowhere. Provisional API.
-            self.server.middleware.clear()
+        # In place of the SDK's, which costs 5 % of a call even when its span goes nowhere. Provisional API.
+        self.server.middleware[:] = [span_of_message] if tracing else []
 
     @property
     def offer(self) -> Offer:
@@ -104,42 +114,84 @@ class Endpoint:
         return self.view.offer
 
     def show(
-        self, view: View, runner: Runner, calls: CallSettings, tenants: Mapping[str, Offer] = NO_TENANTS
+        self,
+        view: View,
+        runner: Runner,
+        calls: CallSettings,
+        tenants: Mapping[str, Offer] = NO_TENANTS,
+        elsewhere: Mapping[str, BoundTool] = NO_TOOLS,
     ) -> list[str]:
         """Serve this view from now on, to open sessions too; returns which lists are others now, to be announced.
 
-        `tenants` is what is served to the callers of each tenant in place of the view's offer.
+        `tenants` is what is served to the callers of each tenant in place of the view's offer. `elsewhere` are the
+        tools of the whole hub, so that the audit can tell a tool that is kept from somebody from one that is not there.
         """
         changed = [kind for kind in CHANGES if getattr(view, kind) != getattr(self.view, kind)]
+        if self._views and "tool_list" not in changed and _definitions(view) != _definitions(self.view):
+            changed.insert(0, "tool_list")  # what one list hides stands in another's
+        changed += [kind for kind in self._changed_for(tenants) if kind not in changed]
         self.view, self._runner, self._calls = view, runner, calls
-        self._tenants, self._views = tenants, {}
-        self.server.title, self.server.instructions = view.offer.title, _instructions(view)
-        if view.prompts:
+        self._tenants, self._elsewhere, self._views = tenants, elsewhere, {}
+        self.server.title = view.offer.title
+        if view.prompts or any(offer.prompts for offer in tenants.values()):
             self.server.add_request_handler("prompts/list", types.PaginatedRequestParams, self._list_prompts)
             self.server.add_request_handler("prompts/get", types.GetPromptRequestParams, self._get_prompt)
         return changed
 
+    def _changed_for(self, tenants: Mapping[str, Offer]) -> set[str]:
+        """The lists that are others now for a tenant whose callers have seen them."""
+        pairs = [(_listed(self._tenants.get(name)), _listed(tenants.get(name))) for name in self._seen_by]
+        return {kind for before, after in pairs for kind in CHANGES if before[kind] != after[kind]}
+
     async def view_of(self, principal: Principal | None) -> View:
         """What somebody sees here: the whole view without authentication, else what their scopes and tenant leave.
 
-        Built when it is first asked for, in a thread, and kept for everybody with the same scopes and tenant.
+        Built when it is first asked for, once and in a thread, and kept for everybody with the same scopes and tenant.
         """
         if principal is None or (principal.scopes.is_everything and principal.tenant is None):
             return self.view
-        view = self._views.get(principal.sight)
+        view = self._seen(principal)
         if view is None:
             async with self._building:
-                view = self._views.get(principal.sight) or await self._build_view(principal)
+                view = self._seen(principal) or await self._build_view(principal)
+        return view
+
+    async def refuses(self, principal: Principal | None) -> bool:
+        """Whether there is something here, and nothing of it for them."""
+        view = await self.view_of(principal)
+        return view.offer.is_empty and not self.offer.is_empty
+
+    def _seen(self, principal: Principal) -> View | None:
+        """The view that was built for such a principal; it is now the last that would have to go."""
+        view = self._views.pop(principal.sight, None)
+        if view is not None:
+            self._views[principal.sight] = view
         return view
 
     async def _build_view(self, principal: Principal) -> View:
-        tenant, views = principal.tenant, self._views
-        offer = self.offer if tenant is None else self._tenants.get(tenant, replace(self.offer, **NOTHING))
-        view = await anyio.to_thread.run_sync(View.of, offer.seen_by(principal.scopes))
+        if principal.tenant is not None:
+            self._seen_by.add(principal.tenant)
+        views, whole = self._views, self.view  # of before a reload that comes while it is built
+        view = await anyio.to_thread.run_sync(_view_for, self._offer_to(principal), principal, whole)
         while len(views) >= MAX_VIEWS:
             del views[next(iter(views))]
         views[principal.sight] = view
         return view
+
+    def _offer_to(self, principal: Principal) -> Offer:
+        """What there is for the principal's tenant; nothing for one that is not configured."""
+        if principal.tenant is None:
+            return self.offer
+        return self._tenants.get(principal.tenant) or replace(self.offer, instructions=None, **NOTHING)
+
+    @asynccontextmanager
+    async def greeting(self, principal: Principal | None) -> AsyncGenerator[None]:
+        """Tell the sessions over `/mcp` that begin inside of it what this principal sees, and nothing of the rest."""
+        token = _GREETING.set(await self._greeting(principal))
+        try:
+            yield
+        finally:
+            _GREETING.reset(token)
 
     async def announce(self, changed: Iterable[str]) -> None:
         """Tell who listens which lists are others now; a client that does not read holds up nobody."""
@@ -155,13 +207,17 @@ class Endpoint:
         self._choices.leave(session_id)
         await self._results.leave(session_id)
 
-    async def serve(self, read: ReadStream[SessionMessage | Exception], write: WriteStream[SessionMessage]) -> None:
-        """Serve one session over a pair of streams until the read side ends; cancels its calls then.
+    async def serve(
+        self,
+        read: ReadStream[SessionMessage | Exception],
+        write: WriteStream[SessionMessage],
+        principal: Principal | None = None,
+    ) -> None:
+        """Serve one session of that principal over a pair of streams until the read side ends; cancels its calls then.
 
         Not `Server.run`, which would enter a lifespan for each session.
         """
-        changes = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)
-        options = self.server.create_initialization_options(changes)
+        options = await self._greeting(principal)
         key = secrets.token_hex(16)
         try:
             await serve_dual_era_loop(self.server, read, write, lifespan_state={"key": key}, init_options=options)
@@ -170,17 +226,32 @@ class Endpoint:
             self._choices.leave(key)
             await self._results.leave(key)
 
+    async def _greeting(self, principal: Principal | None) -> InitializationOptions:
+        view = await self.view_of(principal)
+        changes = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)
+        options = self.server.create_initialization_options(changes)
+        told = {"instructions": view.instructions, "capabilities": _capable_of(view, options.capabilities)}
+        return options.model_copy(update=told)
+
+    async def _discover(self, context: Context, _: types.RequestParams | None) -> types.DiscoverResult:
+        """The same for clients of 2026-07-28."""
+        view = await self._view(context)
+        capabilities = self.server.get_capabilities(protocol_version=context.protocol_version)
+        return types.DiscoverResult(
+            supported_versions=list(MODERN_PROTOCOL_VERSIONS),
+            capabilities=_capable_of(view, capabilities),
+            instructions=view.instructions,
+        )
+
     async def _remember(self, context: Context, _: types.NotificationParams) -> None:
         """Keep the way to a session, to tell it of changes; the oldest of too many is forgotten."""
-        key = _session_of(context)
-        if key is not None:
-            self._sessions[key] = context.session
-            if len(self._sessions) > MAX_SUBSCRIPTIONS:
-                del self._sessions[next(iter(self._sessions))]
+        self._sessions[_session_of(context)] = context.session  # there is none of 2026-07-28 that would say so
+        if len(self._sessions) > MAX_SUBSCRIPTIONS:
+            del self._sessions[next(iter(self._sessions))]
 
     def _build_server(self, version: str) -> Server[dict[str, Any]]:
         hint = CacheHint(ttl_ms=CACHE_FOR_MS, scope="private")
-        server: Server[dict[str, Any]] = Server(
+        server = _Server(
             f"pegboard {self.offer.name}",
             version=version,
             cache_hints={"tools/list": hint, "prompts/list": hint, "resources/list": hint, "server/discover": hint},
@@ -193,12 +264,18 @@ class Endpoint:
             on_read_resource=self._read_resource,
             on_subscriptions_listen=self.listen,
         )
+        server.add_request_handler("server/discover", types.RequestParams, self._discover)
         server.add_notification_handler("notifications/initialized", types.NotificationParams, self._remember)
         return server
 
+    def takes_headers(self, name: Any) -> bool:
+        """Whether a tool of this name wants arguments repeated in headers (`x-mcp-header`, 2026-07-28)."""
+        tool = self.view.tools.get(name) if isinstance(name, str) else None
+        return tool is not None and tool.takes_headers
+
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        tool = self.view.tools.get(name)
-        return tool.definition.input_schema if tool is not None else None
+        # The SDK walks a schema twice in each call to find out that it says nothing about headers.
+        return self.view.tools[name].definition.input_schema if self.takes_headers(name) else None
 
     async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         _only_page(params)
@@ -232,7 +309,7 @@ class Endpoint:
             # From here on it is a call of the inner tool: its deadline, its hooks, its errors.
             name, arguments = view.overflow.read(arguments)
             if name not in (*view.tools, SEARCH_TOOLS):
-                self._deny(name, context)
+                self._deny_tool(name, context)
                 return error_result(view.overflow.nearest(name))
             if reads and name in view.tools and not view.tools[name].mark.read_only:
                 return error_result(f"{name} does not only read; run it with {CALL_TOOL}")
@@ -240,21 +317,49 @@ class Endpoint:
             return result([text_block(view.overflow.search(arguments))])
         tool = view.tools.get(name)
         if tool is None:
-            self._deny(name, context)
+            self._deny_tool(name, context)
             raise MCPError(types.INVALID_PARAMS, _unknown("tool", name, view.tools))
         call = self._call(context, tool, tool.mark.timeout, params)
-        return await self._runner(tool, arguments, call)
+        refusal = None if view is self.view else self._deny_place(tool, arguments, call, context)
+        return refusal or await self._runner(tool, arguments, call)
 
-    def _deny(self, name: str, context: Context) -> None:
-        """Write down that somebody asked for a tool that is here, and not for them."""
-        tool, principal = self.view.tools.get(name), principal_of(context)
-        if tool is not None and principal is not None:
-            self._runner.denied("scope", self._call(context, tool))
+    def _deny_tool(self, name: str, context: Context) -> None:
+        """Write down that somebody asked for a tool that is there, and not for them, or not at this endpoint."""
+        for reason, tools in (("scope", self._whole(context).tools), ("endpoint", self._elsewhere.values())):
+            found = [tool for tool in tools if name == tool.name or name in tool.aliases]
+            if found:
+                self._deny(context, found, reason)
+                return
+
+    def _deny(
+        self, context: Context, found: Sequence[BoundTool | BoundPrompt | BoundResource], reason: str = "scope"
+    ) -> None:
+        """Write down that the first of these was asked for, if there is one."""
+        for bound in found[:1]:
+            self._runner.denied(reason, self._call(context, bound))
+
+    def _deny_place(
+        self, tool: BoundTool, arguments: Mapping[str, Any] | None, call: Call[PluginSettings], context: Context
+    ) -> Any:
+        """Refuse, and write down, a call to an environment that is there, and not for them; as if it were not there."""
+        named = tool.named_environment(arguments, call)
+        whole = next((one for one in self._whole(context).tools if one.name == tool.name), tool)
+        if not isinstance(named, str) or named in tool.environments.by_name or named not in whole.environments.by_name:
+            return None
+        call.environment = named
+        self._runner.denied("environment", call)
+        return error_result(str(tool.not_in(named, arguments)))
+
+    def _whole(self, context: Context) -> Offer:
+        """What there is for this caller's tenant, whatever the scopes are."""
+        principal = principal_of(context)
+        return self.offer if principal is None else self._offer_to(principal)
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         view = await self._view(context)
         prompt = view.prompts.get(params.name)
         if prompt is None:
+            self._deny(context, [one for one in self._whole(context).prompts if one.name == params.name])
             raise MCPError(types.INVALID_PARAMS, _unknown("prompt", params.name, view.prompts))
         call = self._call(context, prompt)
         messages = await self._answer(prompt.name, call, partial(prompt.render, params.arguments, call))
@@ -269,15 +374,20 @@ class Endpoint:
                 call = self._call(context, resource)
                 contents = await self._answer(resource.name, call, partial(resource.read, params.uri, values, call))
                 return types.ReadResourceResult(contents=[contents])
+        self._deny(context, [one for one in self._whole(context).resources if one.match(params.uri) is not None])
         raise MCPError(types.INVALID_PARAMS, f"there is no resource {params.uri!r} here", {"uri": params.uri})
 
     async def _answer(self, name: str, call: Call[Any], work: Callable[[], Awaitable[T]]) -> T:
         """Run what has no error result of its own under the same rules as a tool: deadline, masking, reference."""
         try:
-            with anyio.CancelScope(deadline=call.deadline):
-                return await work()
+            async with self._runner.limits.running(call.principal, call.plugin, call.deadline):
+                with anyio.CancelScope(deadline=call.deadline), call.borrowing():
+                    call.settings = call.sent.over(call.settings)
+                    return await work()
+        except TooMuch as limit:
+            raise MCPError(SERVER_BUSY, limit.message, {"retryAfter": limit.retry_after}) from None
         except PegboardError as error:
-            raise MCPError(types.INVALID_PARAMS, str(error)) from None
+            raise MCPError(types.INVALID_PARAMS, self._runner.told(error, call)) from None
         except (MCPError, anyio.get_cancelled_exc_class()):
             raise
         except BaseException:  # noqa: BLE001 # what a plugin raises must not reach the client with its text
@@ -311,8 +421,14 @@ class Endpoint:
             choices=None if context.protocol_version in MODERN_PROTOCOL_VERSIONS else self._choices,
             answers=(params.input_responses if params is not None else None) or {},
             state=(params.request_state if params is not None else None) or "",
+            sent=self._sent(bound.plugin, context, principal),
             seal=self._results.seal,
         )
+
+    def _sent(self, plugin: str, context: Context, principal: Principal | None) -> Sent:
+        """The credentials that came with this very request, be it a POST to a session that another one opened."""
+        scope: Mapping[str, Any] = getattr(context.request, "scope", None) or {}
+        return self._runner.credentials.sent(plugin, scope.get("headers", ()), is_known=principal is not None)
 
     def _seconds(self, context: Context, timeout: float | None) -> float:
         wanted: Any = (context.meta or {}).get(DEADLINE_KEY)
@@ -321,41 +437,60 @@ class Endpoint:
         return timeout or self._calls.deadline
 
 
-def principal_of(context: Context) -> Principal | None:
+class _Server(Server[dict[str, Any]]):
+    """The SDK's server, which tells a session over `/mcp` what was put together for it."""
+
+    def create_initialization_options(self, *args: Any, **kwargs: Any) -> InitializationOptions:
+        return _GREETING.get() or super().create_initialization_options(*args, **kwargs)
+
+
+def _definitions(view: View) -> list[types.Tool]:
+    """What there is to list, all of it."""
+    return [tool.definition for tool in view.tools.values()]
+
+
+def _listed(offer: Offer | None) -> Mapping[str, list[Any]]:
+    """What there is to list of an offer, by the list it is in."""
+    if offer is None:
+        return {kind: [] for kind in CHANGES}
+    return {
+        "tool_list": [tool.definition for tool in offer.tools],
+        "prompt_list": [prompt.definition for prompt in offer.prompts],
+        "resource_list": [(resource.uri, resource.description) for resource in offer.resources],
+    }
+
+
+def _view_for(offer: Offer, principal: Principal, whole: View) -> View:
+    """What is left of an offer for a principal, the whole view if that is all."""
+    seen = offer.seen_by(principal.scopes)
+    return whole if seen is whole.offer else View.of(seen)
+
+
+def _capable_of(view: View, capabilities: types.ServerCapabilities) -> types.ServerCapabilities:
+    """Without prompts for somebody who sees none: that there are some is none of their business."""
+    return capabilities if view.prompts else capabilities.model_copy(update={"prompts": None})
+
+
+def principal_of(context: Context | None) -> Principal | None:
     """Who sent this very request; `None` where the hub asks for no keys, and on standard input."""
-    scope = getattr(context.request, "scope", None)
+    scope = getattr(getattr(context, "request", None), "scope", None)
     return scope.get(PRINCIPAL) if scope is not None else None
 
 
 def _session_of(context: Context) -> Hashable | None:
-    """What stands for the session: made by `serve`, or the client's header over `/mcp`; none on 2026-07-28."""
+    """What stands for the session: made by `serve`, or the client's header over `/mcp`; none on 2026-07-28 there.
+
+    On 2026-07-28 nobody has looked whose session such a header names.
+    """
     key: Hashable | None = context.lifespan_context.get("key")
-    return key or getattr(context.request, "headers", {}).get("mcp-session-id")
+    if key is not None or context.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return key
+    return getattr(context.request, "headers", {}).get("mcp-session-id")
 
 
 async def _notify(session: ServerSession, notification: types.ServerNotification) -> None:
     with anyio.move_on_after(ANNOUNCE_TIMEOUT):
         await session.send_notification(notification)
-
-
-def _instructions(view: View) -> str | None:
-    """A few words for the model, and how to reach what is not listed."""
-    lines = [view.offer.instructions]
-    hidden = [view.tools[line.name] for line in view.fit.dropped]
-    if view.overflow is not None:
-        lines.append(f"{len(hidden)} more tools are not listed: {SEARCH_TOOLS} finds them, {CALL_TOOL} runs them.")
-    elif hidden:
-        places = list(dict.fromkeys(_place(tool, view.offer.path) for tool in hidden))
-        more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
-        lines.append(f"{len(hidden)} more tools are listed at {', '.join(places[:MAX_PLACES])}{more}.")
-    return "\n".join(filter(None, lines)) or None
-
-
-def _place(tool: BoundTool, path: str) -> str:
-    """Where a tool is listed that is not at `path`."""
-    if tool.group:
-        return f"/{tool.plugin}/{tool.group}"
-    return f"/{tool.plugin}" if path != f"/{tool.plugin}" else "/profiles/unlimited"
 
 
 def _only_page(params: types.PaginatedRequestParams | None) -> None:

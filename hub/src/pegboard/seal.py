@@ -8,10 +8,10 @@ from pydantic_core import to_json
 
 
 class Seal:
-    """Signs values that JSON can carry, with a key of its own; nothing from before a restart bears it."""
+    """Signs values that JSON can carry; with a key of its own, nothing from before a restart bears it."""
 
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key or secrets.token_bytes(32)
 
     def sign(self, *parts: object) -> str:
         """The signature of these parts: 16 hexadecimal digits."""

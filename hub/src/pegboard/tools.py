@@ -3,12 +3,13 @@
 import inspect
 import logging
 import math
+import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from mcp.shared.exceptions import MCPError
@@ -24,16 +25,20 @@ from opentelemetry import trace
 
 from pegboard.arguments import Arguments, InvalidArguments, signature_line
 from pegboard.call import Call, NeedsConfirmation
+from pegboard.confirmations import Agreement, Confirmations, Unconfirmed, digest
 from pegboard.environments import Environment, Environments
-from pegboard.errors import PegboardError, PluginError, ToolError
+from pegboard.errors import BackendError, PegboardError, PluginError, ToolError
 from pegboard.fitting import shorten
 from pegboard.functions import awaitable
+from pegboard.logs import tell_ended
 from pegboard.metrics import Metrics
 from pegboard.output import Output, Result, error_result
 from pegboard.plugin import Function, Plugin, ToolMark, mark_of
 from pegboard.results import Results
 from pegboard.rows import Rows
+from pegboard.running import RUNNING
 from pegboard.security.audit import Audit, Record
+from pegboard.security.credentials import CredentialHeaders
 from pegboard.security.limits import Limits, TooMuch
 from pegboard.security.redaction import secret_names
 from pegboard.settings import LimitSettings
@@ -46,6 +51,14 @@ AroundCall = Callable[..., AbstractAsyncContextManager[Any] | None]
 Answer = Result | InputRequiredResult
 
 ENVIRONMENT = "environment"
+CONFIRMATION = "confirmation"
+CONFIRMATION_SCHEMA = {"type": "string", "description": "From a refusal, once your user agrees."}
+HEADER_KEY = "x-mcp-header"
+REFERENCES = frozenset({"$dynamicRef", "$ref"})
+"""What a JSON schema refers to another one by."""
+
+JITTER = (0.05, 0.15)
+"""Seconds until a read is run once more, never quite the same."""
 
 LEAVE_TIMEOUT = 1.0
 MOST_OF_AN_ERROR = 8000
@@ -64,6 +77,8 @@ class BoundTool:
         environments: Environments,
         threads: anyio.CapacityLimiter,
         group: str | None,
+        *,
+        by_token: bool = True,
     ) -> None:
         self.mark = mark_of(function)
         self.name = plugin.tool_name(function)
@@ -74,18 +89,23 @@ class BoundTool:
         self._arguments = Arguments(function)
         # A parameter of the function's own of that name is the function's business.
         self._chooses = not self.mark.everywhere and ENVIRONMENT not in self._arguments.schema["properties"]
-        self.secret_names = secret_names(self._arguments.schema)
         self.writes = not (self.mark.read_only or self.mark.everywhere)
-        self.is_withheld = self.writes and environments.writable() is None
-        self.environments = (environments.writable() or environments) if self.writes else environments
+        is_asked = (self.writes or self.mark.confirms) and CONFIRMATION not in self._arguments.schema["properties"]
+        self._by_token = by_token and is_asked
+        own_secret: set[str] = {CONFIRMATION} if self._by_token else set()
+        self.secret_names = secret_names(self._arguments.schema) | own_secret
+        self._place(environments)
         self._output = Output(function, self._arguments.returns)
         self._function = awaitable(function, threads)
         self._about = inspect.getdoc(function)
         self.definition = self._define()
         try:
-            self.definition.model_dump_json()
+            self.takes_headers = HEADER_KEY in self.definition.model_dump_json()
         except ValueError as error:  # half a character, say, which would break the list for everybody
             raise PluginError(f"the tool {self.name} cannot be written as JSON: {error}") from error
+        foreign = next(_foreign_references([self.input_schema, self._output.schema]), None)
+        if foreign is not None:  # which the validators of some clients would fetch
+            raise PluginError(f"the schema of the tool {self.name} refers to {show(foreign)}; write it out in place")
 
     @property
     def description(self) -> str:
@@ -120,6 +140,19 @@ class BoundTool:
         """The same tool in these of its environments only."""
         return self if len(names) == len(self.environments.by_name) else self._in(self.environments.among(names))
 
+    def bound_to(self, environments: Environments) -> "BoundTool":
+        """The same tool with other settings: those of a tenant."""
+        tool = copy(self)
+        tool._place(environments)
+        definition = tool._define()
+        if definition != self.definition:  # the very same is quickly compared, for each tenant and endpoint
+            tool.definition = definition
+        return tool
+
+    def _place(self, environments: Environments) -> None:
+        self.is_withheld = self.writes and environments.writable() is None
+        self.environments = (environments.writable() or environments) if self.writes else environments
+
     def _in(self, environments: Environments) -> "BoundTool":
         tool = copy(self)
         tool.environments = environments
@@ -131,28 +164,46 @@ class BoundTool:
 
         Raises `InvalidArguments`, also for a choice where this tool cannot be used: another place is nobody's wish.
         """
-        name, by_whom = self.environments.default, ""
-        if self._has_choice:
-            named = (given or {}).get(ENVIRONMENT)
-            chosen = call.chosen if named is None else None
-            if chosen is not None:
-                named, by_whom = chosen, ", which this session has chosen"
-            name = name if named is None else named
+        named = self.named_environment(given, call)
+        name = self._place_unnamed() if named is None else named
         found = self.environments.by_name.get(name) if isinstance(name, str) else None
         if found is None:
-            names = ", ".join(self.environments.by_name)
-            problem = "required" if name is None else f"{self.name} cannot be used in {show(name)}{by_whom}"
-            raise InvalidArguments(f"invalid arguments\n- environment: {problem}; there are {names}")
+            raise self.not_in(name, given)
         return found
+
+    def _place_unnamed(self) -> str | None:
+        """The environment of a call that cannot name one, or does not; one that only reads has to begin somewhere."""
+        first = None if self._chooses or self.writes else next(iter(self.environments.by_name))
+        return self.environments.default or first
+
+    def named_environment(self, given: Mapping[str, Any] | None, call: Call[Any]) -> Any:
+        """What the arguments name as the environment, else the session's choice; `None` where neither says one."""
+        if not self._has_choice:
+            return None
+        named = (given or {}).get(ENVIRONMENT)
+        return call.chosen if named is None else named
+
+    def not_in(self, name: Any, given: Mapping[str, Any] | None) -> InvalidArguments:
+        """The error for an environment where this tool cannot be used."""
+        names = ", ".join(self.environments.by_name)
+        by_whom = ", which this session has chosen" if (given or {}).get(ENVIRONMENT) is None else ""
+        problem = "required" if name is None else f"{self.name} cannot be used in {show(name)}{by_whom}"
+        return InvalidArguments(f"invalid arguments\n- environment: {problem}; there are {names}")
 
     def check(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """The arguments as the function wants them; raises `InvalidArguments` with the signature at its end."""
-        if given and self._has_choice:
-            given = {name: value for name, value in given.items() if name != ENVIRONMENT}
         try:
-            return self._arguments.check(given)
+            return self._arguments.check(self._own(given))
         except InvalidArguments as error:
             raise InvalidArguments(f"{error}\n{self.signature}") from None
+
+    def agreement(self, given: Mapping[str, Any] | None, confirmations: Confirmations | None) -> Agreement:
+        """What a user would agree to, and whether a second call can show that they do."""
+        if not (self.writes or self.mark.confirms):
+            return Agreement("")
+        token = (given or {}).get(CONFIRMATION) if self._by_token else None
+        known = confirmations if self._by_token else None
+        return Agreement(digest(self._own(given)), known, token if isinstance(token, str) else "")
 
     async def run(self, arguments: dict[str, Any], call: Call[Any], results: Results) -> Result:
         """Call the function with checked arguments and return its result; whatever it raises passes through."""
@@ -170,13 +221,27 @@ class BoundTool:
         told = [(name, value) for name, value in (given or {}).items() if name not in self.secret_names]
         shown = ", ".join(f"{name}: {show(value)}" for name, value in told)
         where = f" in {call.environment}" if self._has_choice else ""
-        await call.confirm(f"Run {self.name}{where} with {shown or 'no arguments'}?")
+        # The arguments count in any case, and in a message they stand as they were sent.
+        await call.confirm(f"Run {self.name}{where} with {shown or 'no arguments'}?", about="run")
+
+    def _own(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The arguments that are the function's."""
+        hubs = {ENVIRONMENT} if self._has_choice else set[str]()
+        hubs |= {CONFIRMATION} if self._by_token else set[str]()
+        return {name: value for name, value in (given or {}).items() if name not in hubs}
 
     @property
     def _has_choice(self) -> bool:
         return self._chooses and self.environments.has_choice
 
     def _schema(self) -> dict[str, Any]:
+        schema = self._schema_with_choice()
+        asks = self.writes and any(one.writes == "confirm" for one in self.environments.by_name.values())
+        if not (self._by_token and asks):
+            return schema
+        return {**schema, "properties": {**schema["properties"], CONFIRMATION: CONFIRMATION_SCHEMA}}
+
+    def _schema_with_choice(self) -> dict[str, Any]:
         schema = self._arguments.schema
         if not self._has_choice:
             return schema
@@ -213,30 +278,52 @@ class Runner:
     audit: Audit = field(default_factory=Audit)
     limits: Limits = field(default_factory=lambda: Limits(LimitSettings()))
     metrics: Metrics = field(default_factory=Metrics)
+    credentials: CredentialHeaders = field(default_factory=CredentialHeaders)
+    confirmations: Confirmations | None = None
+    """Where a second call may confirm the first; `None` where the operator does not want that."""
+    tells: bool = True
+    """Whether the log has a line for each call."""
 
     async def __call__(self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any]) -> Answer:
         try:
             record = self.audit.call(call, given, secret_names=tool.secret_names, read_only=tool.mark.read_only)
         except ToolError as refusal:  # what cannot be recorded is not run, where the operator wants that
+            self.metrics.call(tool.plugin, tool.name, "denied", 0)
             return error_result(str(refusal))
-        with record:
-            try:
-                async with self.limits.running(call.principal, tool.plugin):
-                    record.answer = await self._answer(tool, given, call, record)
-            except TooMuch as limit:
-                self.metrics.limited(limit.limit)
-                record.answer = error_result(limit.message)
-            return record.answer
+        before = RUNNING.set(call)
+        self.metrics.running += 1
+        try:
+            with record:
+                try:
+                    async with self.limits.running(call.principal, tool.plugin, call.deadline):
+                        record.answer = await self._answer(tool, given, call, record)
+                except TooMuch as limit:
+                    record.refuse(limit.limit)
+                    record.answer = error_result(limit.message)
+                return record.answer
+        finally:
+            RUNNING.reset(before)
+            self.metrics.running -= 1
+            self._ended(call, record)
+
+    def _ended(self, call: Call[Any], record: Record) -> None:
+        outcome = str(record.outcome)
+        self.metrics.call(call.plugin, call.tool, outcome, record.seconds)
+        if self.tells:
+            tell_ended(call, outcome, record.seconds, record.ref)
 
     async def _answer(
         self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any], record: Record
     ) -> Answer:
         try:
             call.enter(tool.environment(given, call))
+            call.agreement = tool.agreement(given, self.confirmations)
             _trace(call)
             return await self._within_deadline(tool, tool.check(given), given, call, record)
         except PegboardError as error:
-            return error_result(shorten(str(error), MOST_OF_AN_ERROR))
+            if isinstance(error, Unconfirmed) or isinstance(error.__cause__, Unconfirmed):
+                record.outcome = "asked"
+            return error_result(shorten(self.told(error, call), MOST_OF_AN_ERROR))
         except NeedsConfirmation as question:
             return _ask(question)
         except MCPError as error:
@@ -265,7 +352,8 @@ class Runner:
                 for hook in self.around:
                     await _enter(hook, call, entered)
                 await tool.permit(given, call)
-                return await tool.run(arguments, call, self.results)
+                with call.borrowing():
+                    return await self._run(tool, arguments, given, call)
             except BaseException as raised:
                 error = raised
                 raise
@@ -275,8 +363,27 @@ class Runner:
         record.outcome = "timeout"
         return error_result(too_slow(tool.name, call))
 
+    async def _run(
+        self, tool: BoundTool, arguments: dict[str, Any], given: Mapping[str, Any] | None, call: Call[Any]
+    ) -> Result:
+        """Run the tool; a second time if it only reads, its backend did not answer, and the budget allows it."""
+        try:
+            return await tool.run(arguments, call, self.results)
+        except BackendError as error:
+            if not (tool.mark.read_only and call.may_repeat(error)):
+                raise
+        call.log.info("its backend did not answer and is asked once more")
+        trace.get_current_span().set_attribute("pegboard.retried", value=True)
+        await anyio.sleep(random.uniform(*JITTER))  # noqa: S311 # spreads retries, keeps no secret
+        return await tool.run(tool.check(given), call, self.results)  # what the tool did to its arguments is undone
+
+    def told(self, error: PegboardError, call: Call[Any]) -> str:
+        """What the client reads of an expected error: not the secrets a backend has repeated in what it said."""
+        return call.sent.mask(self.audit.redactor.known(str(error)))
+
     def denied(self, reason: str, call: Call[Any]) -> None:
-        """Write down that a call was not let through."""
+        """Write down that a call was not let through, and count it."""
+        self.metrics.denied(reason)
         self.audit.call(call, None, read_only=True).refuse(reason)
 
     def crashed(self, plugin: str, name: str, what: str, record: Record | None = None) -> str:
@@ -284,7 +391,8 @@ class Runner:
         reference = secrets.token_hex(4)
         if record is not None:
             record.outcome, record.ref = "crash", reference
-        log.exception("%s ended in %s, ref %s", name, what, reference, extra={"plugin": plugin, "tool": name})
+        about = {"plugin": plugin, "tool": name, "ref": reference}
+        log.exception("%s ended in %s, ref %s", name, what, reference, extra=about)
         trace.get_current_span().set_attribute("pegboard.ref", reference)
         return f"internal error in {name}, ref {reference}; the hub's log has the details"
 
@@ -319,6 +427,18 @@ async def _leave(manager: AbstractAsyncContextManager[Any], error: BaseException
                 raise
 
 
+def _foreign_references(schema: Any) -> Iterator[str]:
+    """Where a schema refers to that is not within itself."""
+    if isinstance(schema, list):
+        for item in cast(list[Any], schema):
+            yield from _foreign_references(item)
+    elif isinstance(schema, dict):
+        for key, value in cast(dict[str, Any], schema).items():
+            if key in REFERENCES and isinstance(value, str) and not value.startswith("#"):
+                yield value
+            yield from _foreign_references(value)
+
+
 def _annotations(mark: ToolMark) -> ToolAnnotations | None:
     destructive = False if mark.read_only and mark.destructive is None else mark.destructive
     values = ToolAnnotations(
@@ -343,5 +463,7 @@ def _trace(call: Call[Any]) -> None:
                 "pegboard.plugin": call.plugin,
                 "pegboard.endpoint": call.endpoint,
                 "pegboard.environment": call.environment,
+                **({"pegboard.principal": call.principal} if call.principal is not None else {}),
+                **({"pegboard.tenant": call.tenant} if call.tenant is not None else {}),
             }
         )

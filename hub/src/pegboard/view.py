@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 import mcp_types as types
 
 from pegboard.budget import Budget, CountTokens, Fit, count_tokens, fit
-from pegboard.overflow import Overflow, meta_tokens, meta_tools
+from pegboard.overflow import CALL_TOOL, SEARCH_TOOLS, Overflow, meta_tokens, meta_tools
+from pegboard.plugin import HUB
 from pegboard.prompts import BoundPrompt
 from pegboard.resources import BoundResource
 from pegboard.search import Lexicon
@@ -14,6 +17,9 @@ from pegboard.security.scopes import Scopes
 from pegboard.tools import BoundTool
 
 UNLIMITED = Budget()
+
+MAX_PLACES = 20
+"""How many other endpoints the instructions name, which every conversation pays for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +43,38 @@ class Offer:
     """What words mean, where hidden tools are searched by meaning, too."""
 
     def seen_by(self, scopes: Scopes) -> "Offer":
-        """What is left of it for somebody with these scopes; the same tools in fewer environments, too."""
-        if scopes.is_everything:
-            return self
+        """What is left of it for somebody with these scopes, tools in fewer environments, too; itself if all is.
+
+        Prompts and resources belong to a plugin as a whole. What is the hub's own goes with anything else.
+        """
         seen = [(tool, scopes.places(tool, tool.environments.by_name)) for tool in self.tools if tool != self.more]
         tools = [tool.among(names) for tool, names in seen if names]
-        more = [self.more] if tools and self.more in self.tools else []
-        return replace(
-            self,
-            tools=[*tools, *filter(None, more)],
-            prompts=[prompt for prompt in self.prompts if scopes.allows_plugin(prompt.plugin)],
-            resources=[resource for resource in self.resources if scopes.allows_plugin(resource.plugin)],
-            more=self.more if tools else None,
-        )
+        prompts = [prompt for prompt in self.prompts if scopes.allows_plugin(prompt.plugin)]
+        resources = [one for one in self.resources if one.plugin == HUB or scopes.allows_plugin(one.plugin)]
+        if not tools and not prompts and all(one.plugin == HUB for one in resources):
+            return replace(self, instructions=None, **NOTHING)
+        more = [tool for tool in self.tools if tool == self.more] if tools else []
+        left = replace(self, tools=[*tools, *more], prompts=prompts, resources=resources)
+        return self if left.contents == self.contents else left
+
+    @property
+    def definitions(self) -> list[types.Tool]:
+        """What a list of its tools would say."""
+        return [tool.definition for tool in self.tools]
+
+    @property
+    def contents(self) -> tuple[list[object], ...]:
+        """Everything that can be asked for there."""
+        return [*self.tools], [*self.prompts], [*self.resources]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to ask for."""
+        return not any(self.contents)
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({"tools": (), "prompts": (), "resources": (), "more": None})
+"""What is offered to somebody who may do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +91,8 @@ class View:
     template_list: types.ListResourceTemplatesResult
     overflow: Overflow | None
     """Search and call for what is not listed; `None` where everything is."""
+    instructions: str | None
+    """A few words for the model, and how to reach what is not listed."""
 
     @classmethod
     def of(cls, offer: Offer, overflows: "dict[tuple[str, ...], Overflow] | None" = None) -> "View":
@@ -91,6 +118,7 @@ class View:
                 resource_templates=[r.define_template() for r in offer.resources if r.is_template]
             ),
             overflow=_overflow(offer, overflows if overflows is not None else {}) if fitted.searched else None,
+            instructions=_instructions(offer, fitted, tools),
         )
 
 
@@ -115,3 +143,22 @@ def _listed(fitted: Fit, tools: Mapping[str, BoundTool]) -> list[types.Tool]:
 
 def _meta_tokens(offer: Offer) -> int:
     return meta_tokens(offer.count, read_twin=offer.budget.read_twin)
+
+
+def _instructions(offer: Offer, fitted: Fit, tools: Mapping[str, BoundTool]) -> str | None:
+    lines = [offer.instructions]
+    hidden = [tools[line.name] for line in fitted.dropped]
+    if fitted.searched:
+        lines.append(f"{len(hidden)} more tools are not listed: {SEARCH_TOOLS} finds them, {CALL_TOOL} runs them.")
+    elif hidden:
+        places = list(dict.fromkeys(_place(tool, offer.path) for tool in hidden))
+        more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
+        lines.append(f"{len(hidden)} more tools are listed at {', '.join(places[:MAX_PLACES])}{more}.")
+    return "\n".join(filter(None, lines)) or None
+
+
+def _place(tool: BoundTool, path: str) -> str:
+    """Where a tool is listed that is not at `path`."""
+    if tool.group:
+        return f"/{tool.plugin}/{tool.group}"
+    return f"/{tool.plugin}" if path != f"/{tool.plugin}" else "/profiles/unlimited"

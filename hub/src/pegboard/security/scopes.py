@@ -101,11 +101,12 @@ class Scopes:
         return [name for name in environments if anywhere or name in named]
 
     def allows_plugin(self, plugin: str) -> bool:
-        """Whether they may read what belongs to a plugin as a whole: its prompts and resources."""
-        return any(
-            scope.group is None and scope.what in ("*", "read") and scope.plugin in (None, plugin)
-            for scope in self.scopes
-        )
+        """Whether they may read what belongs to a plugin as a whole: its prompts and resources.
+
+        Scopes for one group or one environment do not allow that.
+        """
+        whole = [scope for scope in self.scopes if scope.group is None and scope.environment is None]
+        return any(scope.what in ("*", "read") and scope.plugin in (None, plugin) for scope in whole)
 
     def __str__(self) -> str:
         return " ".join(sorted(map(str, self.scopes)))
