@@ -31,6 +31,7 @@ types: $(VENV)/ready ## Check types, strictly
 docs: $(VENV)/ready ## Write the generated pages anew
 	$(BIN)/python -m pegboard.cli.reference docs
 	$(BIN)/python -m pegboard.cli.tables plugins/awx/README.md
+	$(BIN)/python -m tests.threats
 
 docs-check: docs ## Fail when a generated page is stale
 	git diff --exit-code -- docs plugins

@@ -355,5 +355,6 @@ async def test_where_writes_are_to_be_confirmed_the_hub_asks_first(era: Era, act
 
 
 async def test_a_client_that_cannot_ask_does_not_write() -> None:
-    async with connect(PLUGIN, settings=configured(url="u", writes="confirm")) as client:
+    settings = {**configured(url="u", writes="confirm"), "calls": {"confirm_by_token": False}}
+    async with connect(PLUGIN, settings=settings) as client:
         assert "cannot ask for it (elicitation)" in await result_of(client, "db_change")

@@ -1,6 +1,7 @@
 """The hub: plugins, pools and endpoints, opened in this order and closed in reverse."""
 
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -279,4 +280,7 @@ async def test_what_is_served_is_told_in_the_log(caplog: pytest.LogCaptureFixtur
     async with hub_of(GOOD):
         pass
 
-    assert "plugin 'good' of pegboard-test-good 1.0 is served with 1 tools" in caplog.messages
+    assert any(
+        re.fullmatch("plugin 'good' of pegboard-test-good 1.0 is served with 1 tools, catalog [0-9a-f]{16}", line)
+        for line in caplog.messages
+    )

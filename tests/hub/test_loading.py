@@ -408,6 +408,7 @@ def test_a_plugin_that_failed_does_not_keep_its_name_from_another() -> None:
 
 
 def test_of_two_tools_with_one_name_the_first_plugins_is_served() -> None:
+    """S-26: no plugin can take the place of another's tool."""
     later = entry_point(Plugin(name="later", tools=[taken]), dist="pegboard-awx")
 
     first, second = load(later, entry_point(GOOD))

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
 from pegboard.errors import ConfigError
-from pegboard.plugin import SECTIONS, PluginSettings
+from pegboard.plugin import RESERVED_NAMES, PluginSettings
 from pegboard.settings import (
     HubSettings,
     Section,
     Strings,
     find_file,
     load_settings,
+    parse_settings,
     resolve,
     unknown_variables,
     validate,
@@ -46,7 +47,7 @@ def test_every_section_is_reserved_and_every_field_described() -> None:
     settings = HubSettings()
     sections: dict[str, Section] = {name: value for name, value in settings if isinstance(value, Section)}
 
-    assert set(sections) == SECTIONS
+    assert {*sections, "keys", "tenants"} <= RESERVED_NAMES
     for section in sections.values():
         assert section.__doc__
         assert all(field.description for field in type(section).model_fields.values())
@@ -102,7 +103,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_source(tmp_path: Path
 def test_an_unknown_key_near_nothing_gets_the_list_of_keys(tmp_path: Path) -> None:
     path = write(tmp_path, "[calls]\nzzz = 1\n")
 
-    assert problems(path) == [f"{path}: calls.zzz: unknown key; there are deadline, max_deadline"]
+    assert problems(path) == [f"{path}: calls.zzz: unknown key; there are deadline, max_deadline, confirm_by_token"]
 
 
 def test_a_problem_in_a_variable_names_the_variable() -> None:
@@ -274,5 +275,67 @@ def test_variables_nobody_reads_are_told() -> None:
     ]
 
 
+def key(**given: Any) -> dict[str, Any]:
+    return {"keys": {"ci": {"id": "abcd", "sha256": "0" * 64, "scopes": ["read"], **given}}}
+
+
+def test_a_key_of_the_settings_is_read_and_not_printed() -> None:
+    settings = parse_settings(key(sha256="A" * 64, expires="2030-01-01T00:00:00Z"), "x", {})
+
+    assert settings.keys["ci"].scopes == ("read",)
+    assert "AAAA" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"sha256": "peg_abcd_" + "x" * 43}, "must be the SHA-256 of the key, 64 hexadecimal digits, not the key"),
+        ({"expires": "2030-01-01T00:00:00"}, "must have an offset from UTC"),
+        ({"id": "A"}, "must match the pattern"),
+    ],
+)
+def test_a_key_that_is_none_is_said_without_it(given: dict[str, str], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as error:
+        parse_settings(key(**given), "x", {})
+    assert next(iter(given.values())) not in str(error.value)
+
+
+def test_the_files_of_keys_and_certificates_count_from_the_configuration(tmp_path: Path) -> None:
+    file = write(tmp_path, '[auth]\nkeys_file = "keys.json"\n[server]\ntls_certificate = "/etc/x.pem"\n')
+
+    settings = load_settings(file, {})
+    assert settings.auth.keys_file == tmp_path / "keys.json"
+    assert settings.server.tls_certificate == Path("/etc/x.pem")
+    assert load_settings(file, {"PEGBOARD_AUTH_KEYS_FILE": "here.json"}).auth.keys_file == Path("here.json")
+
+
 def test_plugin_tables_are_not_printed() -> None:
     assert "hunter2" not in repr(HubSettings(plugins={"x": {"token": "hunter2"}}))
+
+
+@pytest.mark.parametrize("proxy", ["10.0.0.1", "10.0.0.0/8", "10.1.2.3/8", "2001:db8::/32", "::1"])
+def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
+    assert parse_settings({"server": {"trusted_proxies": [proxy]}}, "x", {}).server.trusted_proxies == (proxy,)
+
+
+@pytest.mark.parametrize("proxy", ["*", "proxy.example", "0.0.0.0/0", "::/0", "", "10.0.0.1:80"])
+def test_a_proxy_that_could_be_anybody_is_refused(proxy: str) -> None:
+    """S-34."""
+    with pytest.raises(ConfigError, match="trusted_proxies"):
+        parse_settings({"server": {"trusted_proxies": [proxy]}}, "x", {})
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://app.example", "http://localhost:3000/", "vscode-webview://0a1b", "HTTPS://A.b"]
+)
+def test_an_origin_is_written_out(origin: str) -> None:
+    assert parse_settings({"server": {"allowed_origins": [origin]}}, "x", {}).server.allowed_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*.example", "null", "app.example", "https://a.example/x", "https://a@b"]
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    """S-32: never a pattern."""
+    with pytest.raises(ConfigError, match="allowed_origins"):
+        parse_settings({"server": {"allowed_origins": [origin]}}, "x", {})

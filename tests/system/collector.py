@@ -33,6 +33,12 @@ class Collected:
         assert found is not None, [span.name for span, _ in self._spans]
         return found
 
+    @property
+    def text(self) -> str:
+        """Everything so far, to be searched."""
+        with self._changed:
+            return "\n".join(f"{span}\n{resource}" for span, resource in self._spans)
+
     def _first(self, wanted: Callable[[Span], bool]) -> tuple[Span, dict[str, Any]] | None:
         return next(((span, resource) for span, resource in self._spans if wanted(span)), None)
 

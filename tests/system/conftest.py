@@ -4,15 +4,24 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from tests.system.canaries import found_in
 from tests.system.installed import Installed, install_conformance, install_probe
 from tests.system.npm import Clients, installed_clients
-from tests.system.processes import HubProcess, serving
+from tests.system.processes import WRITTEN, HubProcess, serving
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_canary_in_any_log() -> Generator[None]:
+    """S-23: the secrets in the environment of every hub, and of the canary test, are in no log of the whole run."""
+    yield
+    hits = [hit for log in WRITTEN for hit in found_in(log.text)]
+    assert hits == [], "a hub has written a secret to its log"
 
 
 @pytest.fixture(scope="session")

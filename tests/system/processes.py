@@ -14,11 +14,16 @@ from typing import IO, Any
 
 import anyio.to_thread
 import tomlkit
+from tests.system.canaries import ENVIRON
 from tests.system.installed import Installed
 
 PEGBOARD = str(Path(sys.executable).with_name("pegboard"))
-READY = r"is ready at (http://[^\s/]+:\d+)"
+READY = r"is ready at (https?://[^\s/]+:\d+)"
 START_LIMIT = 30.0
+
+WRITTEN: "list[Lines]" = []
+"""What the processes of this run have written; it is searched for canaries at the end."""
+
 STOP_LIMIT = 10.0
 
 
@@ -30,6 +35,7 @@ class Lines:
         self._text = ""
         self._ended = False
         self._changed = threading.Condition()
+        WRITTEN.append(self)
         threading.Thread(target=self._read, daemon=True).start()
 
     @property
@@ -140,7 +146,7 @@ def environment(plugins: Sequence[Installed], environ: Mapping[str, str] | None 
     """This process's environment without settings of a hub or a tracer, and with `plugins` to be found."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PEGBOARD_", "OTEL_"))}
     path = os.pathsep.join(str(plugin.folder) for plugin in plugins)
-    return {**ours, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **(environ or {})}
+    return {**ours, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **ENVIRON, **(environ or {})}
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -148,10 +148,11 @@ async def test_the_reason_can_be_read_in_health_and_in_one_line_of_the_log(broke
     assert plugin["reason"].startswith(f"not {phase}: ")
     assert reason in plugin["reason"]
     assert plugin["reason"] in {missing["reason"] for missing in shown["not_served"]}
-    lines = [line for line in broken_hub.log.text.splitlines() if "WARNING" in line and f"plugin {name!r} " in line]
-    assert len(lines) == 1
-    assert f"of {distribution(name)} 1.0" in lines[0]
-    assert reason in lines[0]
+    lines = [json.loads(line) for line in broken_hub.log.text.splitlines() if line.startswith("{")]
+    events = [line["event"] for line in lines if line["level"] == "WARNING" and f"plugin {name!r} " in line["event"]]
+    assert len(events) == 1
+    assert f"of {distribution(name)} 1.0" in events[0]
+    assert reason in events[0]
 
 
 async def test_an_import_that_hangs_does_not_hold_up_the_end(plugins: list[Installed], tmp_path: Path) -> None:

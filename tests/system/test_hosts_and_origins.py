@@ -37,6 +37,7 @@ async def http(shared_hub: HubProcess) -> AsyncGenerator[httpx.AsyncClient]:
 async def test_another_sites_requests_are_refused_on_every_route(
     http: httpx.AsyncClient, headers: dict[str, str], status: int
 ) -> None:
+    """S-01: DNS rebinding; no route answers."""
     for method, path in ROUTES:
         body = rpc("initialize", hello(), 1) if method == "POST" else None
         response = await http.request(method, path, json=body, headers={**ACCEPT, **headers})
@@ -72,6 +73,7 @@ async def test_another_sites_requests_are_refused_on_every_route(
     ],
 )
 async def test_an_origin_is_taken_for_what_it_is(http: httpx.AsyncClient, origin: str, status: int) -> None:
+    """S-02."""
     params, headers = envelope("server/discover")
     response = await http.post("/mcp", json=rpc("server/discover", params, 1), headers={**headers, "Origin": origin})
     assert response.status_code == status
@@ -101,6 +103,7 @@ async def test_an_origin_is_taken_for_what_it_is(http: httpx.AsyncClient, origin
     ],
 )
 async def test_a_host_is_taken_for_what_it_is(http: httpx.AsyncClient, host: str, status: int) -> None:
+    """S-02."""
     response = await http.get("/health", headers={"Host": host})
     assert response.status_code == status
 
@@ -131,6 +134,7 @@ async def test_a_very_long_header_does_no_harm(shared_hub: HubProcess) -> None:
 
 @pytest.mark.parametrize("name", ["MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"])
 async def test_a_repeated_header_of_the_protocol_is_refused(http: httpx.AsyncClient, name: str) -> None:
+    """S-19 and S-20."""
     params, headers = envelope("tools/call", {"name": "probe_echo", "arguments": {"payload": "x"}})
     again = {"MCP-Protocol-Version": "2025-11-25", "Mcp-Method": "tools/list", "Mcp-Name": "probe_shout"}[name]
     for repeated in ([(name, again), *headers.items()], [*headers.items(), (name, again)]):
@@ -142,6 +146,7 @@ async def test_a_repeated_header_of_the_protocol_is_refused(http: httpx.AsyncCli
     "changed", [{"Mcp-Name": "probe_shout"}, {"Mcp-Method": "tools/list"}, {"MCP-Protocol-Version": "2199-01-01"}]
 )
 async def test_headers_that_contradict_the_body_are_refused(http: httpx.AsyncClient, changed: dict[str, str]) -> None:
+    """S-19 and S-20: also a version nobody knows."""
     params, headers = envelope("tools/call", {"name": "probe_echo", "arguments": {"payload": "x"}})
     response = await http.post("/mcp", json=rpc("tools/call", params, 1), headers={**headers, **changed})
     assert response.status_code == 400

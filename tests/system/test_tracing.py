@@ -133,4 +133,4 @@ async def test_a_collector_that_is_gone_harms_nobody(probe: Installed, tmp_path:
         began = time.monotonic()
         hub.process.terminate()
         assert await hub.ended(15) == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 4  # 2 s for the spans, the rest is the end of everything else

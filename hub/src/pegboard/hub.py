@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from importlib.metadata import EntryPoint, version
@@ -14,28 +14,37 @@ import anyio
 import anyio.to_thread
 from opentelemetry import trace
 
-from pegboard.endpoint import Endpoint
+from pegboard import logs, telemetry
+from pegboard.call import Call
+from pegboard.catalog import Catalog, catalog_of, changes, fingerprint_of
+from pegboard.confirmations import Confirmations
+from pegboard.endpoint import Endpoint, principal_of
 from pegboard.errors import BudgetError, PegboardError, PluginError
 from pegboard.keeper import Keepers, Kept
 from pegboard.loading import Loaded, Loader, Owner, Quarantined
 from pegboard.metrics import Metrics
-from pegboard.offers import needless, offers_of
+from pegboard.offers import all_tools, check_budget, needless, offers_of, offers_to
 from pegboard.overflow import Overflow
 from pegboard.plugin import HUB, Plugin, PluginSettings
 from pegboard.pools import Pools
 from pegboard.receipt import Receipt, receipt_of, summary_of
 from pegboard.resources import BoundResource
 from pegboard.results import Results
+from pegboard.seal import Seal
 from pegboard.security.audit import Audit
+from pegboard.security.credentials import CredentialHeaders
 from pegboard.security.limits import Limits
 from pegboard.security.redaction import Redactor
 from pegboard.settings import HubSettings
 from pegboard.tools import Runner
-from pegboard.view import Offer, View
+from pegboard.view import NOTHING, Offer, View
 
 log = logging.getLogger(__name__)
 
 VERSION = version("pegboard")
+
+ToTenants = Mapping[str, Offer]
+"""What is offered at one path, by tenant."""
 
 BUDGET_URI = "pegboard://budget"
 
@@ -59,17 +68,20 @@ class Hub:
         self.settings = settings or HubSettings()
         self.version = VERSION
         self.started_at = time.time()
-        self.pools = Pools()
-        self.results = Results(self.settings.results)
+        self.pools = Pools(self.settings.pools)
+        self.seal = Seal()
+        self.results = Results(self.settings.results, self.seal)
+        self.confirmations = Confirmations(self.seal)
         self.audit = Audit(self.settings.audit.file, self.settings.audit.on_failure)
-        self.limits = Limits(self.settings.limits)
         self.metrics = Metrics()
+        self.limits = Limits(self.settings.limits, self.metrics.limited)
         self.plugins: list[Loaded] = []
         self.quarantined: list[Quarantined] = []
         self.endpoints: dict[str, Endpoint] = {}
         self.generation = 1
         self.reload_attempts = 0
         self.reload_problem: str | None = None
+        self._catalogs: Mapping[str, Catalog] = {}
         self._environ = environ
         self._found = None if found is None else list(found)
         self._started = time.monotonic()
@@ -126,9 +138,29 @@ class Hub:
         """The plugins that should be served and are not; one that nobody trusts or configures is not among them."""
         return [plugin for plugin in self.quarantined if plugin.is_failure]
 
+    @property
+    def is_degraded(self) -> bool:
+        """Whether something that should be served is not: a plugin, or a backend that does not answer."""
+        return bool(self.failed or self.pools.paused())
+
     def paths_of(self, plugin: str) -> list[str]:
         """The paths of a plugin's endpoints, the plugin's own first."""
         return [path for path in self.endpoints if path == f"/{plugin}" or path.startswith(f"/{plugin}/")]
+
+    def seen_by(self, call: Call[Any]) -> list[tuple[Loaded, list[str]]]:
+        """The plugins whoever calls sees something of, each with the names of the tools they may call.
+
+        Operators see all, and everybody does where the hub asks for no keys.
+        """
+        if call.scopes is None or call.may_operate:
+            return [(plugin, [tool.name for tool in plugin.tools]) for plugin in self.plugins]
+        seen: list[tuple[Loaded, list[str]]] = []
+        for plugin in self.plugins:
+            served = plugin if call.tenant is None else plugin.of_tenant(call.tenant)
+            tools = served.tools if served is not None else ()
+            names = [tool.name for tool in tools if call.scopes.places(tool, tool.environments.by_name)]
+            seen += [(plugin, names)] if names else []
+        return seen
 
     def receipt(self, path: str = "") -> Receipt:
         """What the endpoint at `path` lists, trims and hides, and why."""
@@ -142,18 +174,24 @@ class Hub:
         quarantined = [outcome for outcome in outcomes if isinstance(outcome, Quarantined)]
         if not self.endpoints:  # at the start a lifespan may already read who is served
             self.plugins, self.quarantined = plugins, quarantined
+        redactor = _redactor_of(settings, plugins)
+        logs.learn(redactor)
+        telemetry.learn(redactor)
+        self.pools.mask = redactor.known
         opened = await self._open(plugins, quarantined)
         try:
-            views = await anyio.to_thread.run_sync(self._views, plugins, quarantined, settings)
+            views, tenants = await anyio.to_thread.run_sync(self._build, plugins, quarantined, settings)
+            catalogs = await anyio.to_thread.run_sync(_catalogs_of, plugins)
             _check_strict(settings, quarantined)
+            await self.limits.change(settings.limits)
         except BaseException:
             await self._close(opened)
             raise
         leaving = [owner for owner in self._open_lifespans if owner not in {plugin.owner for plugin in plugins}]
         self.settings, self.plugins, self.quarantined = settings, plugins, quarantined
-        secrets = [settings, *(plugin.environments for plugin in plugins)]
-        await self.audit.change(settings.audit.file, settings.audit.on_failure, Redactor.of(secrets))
-        changed = self._show(views)
+        await self.audit.change(settings.audit.file, settings.audit.on_failure, redactor)
+        changed = self._show(views, tenants)
+        self._note_changes(catalogs)
         self._report()
         async with anyio.create_task_group() as tasks:
             for endpoint, lists in changed:
@@ -219,15 +257,66 @@ class Hub:
                 log.warning("%s is not served: %s", offer.path, error)
         return views
 
-    def _show(self, views: Mapping[str, View]) -> list[tuple[Endpoint, list[str]]]:
+    def _build(
+        self, plugins: list[Loaded], quarantined: list[Quarantined], settings: HubSettings
+    ) -> tuple[dict[str, View], dict[str, ToTenants]]:
+        """Every endpoint's view, and what is offered there to each tenant."""
+        views = self._views(plugins, quarantined, settings)
+        offers = [view.offer for view in views.values()]
+        tenants = {name: self._offers_to(name, plugins, quarantined, settings, offers) for name in settings.tenants}
+        return views, {path: {name: offered[path] for name, offered in tenants.items()} for path in views}
+
+    def _offers_to(
+        self,
+        tenant: str,
+        plugins: list[Loaded],
+        quarantined: list[Quarantined],
+        settings: HubSettings,
+        offers: Sequence[Offer],
+    ) -> dict[str, Offer]:
+        """What a tenant is offered, by path. A plugin with a group over its budget there is not served to it."""
+        offered = dict(offers_to(tenant, plugins, settings, offers))
+        for base, offer in zip(offers, [*offered.values()], strict=True):
+            if offer is base:
+                continue
+            try:
+                if offer.definitions != base.definitions:  # most tenants have only another login
+                    check_budget(offer)
+                receipt = base.resources[0]
+                offered[offer.path] = replace(offer, resources=[receipt, *offer.resources])
+            except BudgetError as error:
+                plugin = next((plugin for plugin in plugins if offer.name.startswith(f"{plugin.name}/")), None)
+                if plugin is not None:
+                    reason = f"group {offer.name}: {error}"
+                    plugins[plugins.index(plugin)] = replace(plugin, tenants={**plugin.tenants, tenant: None})
+                    quarantined.append(Quarantined(plugin.owner, "opened", reason, plugin.plugin, tenant=tenant))
+                    return self._offers_to(tenant, plugins, quarantined, settings, offers)
+                log.warning("%s is not served to tenant %s: %s", offer.path or "/", tenant, error)
+                offered[offer.path] = replace(offer, **NOTHING)
+        return offered
+
+    def _show(self, views: Mapping[str, View], tenants: Mapping[str, ToTenants]) -> list[tuple[Endpoint, list[str]]]:
         """Serve these views from now on; returns whose lists are others now, and which."""
         self.results.change(self.settings.results)
-        self.limits.change(self.settings.limits)
+        self.pools.change(self.settings.pools)
         hooks = [p.hooks["hub_around_call"] for p in self.plugins if "hub_around_call" in p.hooks]
-        runner = Runner(self.results, hooks, self.audit, self.limits, self.metrics)
+        confirmations = self.confirmations if self.settings.calls.confirm_by_token else None
+        runner = Runner(
+            self.results,
+            hooks,
+            self.audit,
+            self.limits,
+            self.metrics,
+            credentials=CredentialHeaders(plugin.plugin for plugin in self.plugins),
+            confirmations=confirmations,
+            tells=self.settings.log.calls,
+        )
         before, calls = self.endpoints, self.settings.calls
         self.endpoints = {path: before.get(path) or self._endpoint(view) for path, view in views.items()}
-        return [(endpoint, endpoint.show(views[path], runner, calls)) for path, endpoint in self.endpoints.items()]
+        return [
+            (endpoint, endpoint.show(views[path], runner, calls, tenants[path], views[""].tools))
+            for path, endpoint in self.endpoints.items()
+        ]
 
     def _endpoint(self, view: View) -> Endpoint:
         return Endpoint(view, self.version, pools=self.pools, results=self.results, tracing=self.tracing)
@@ -236,28 +325,55 @@ class Hub:
         for plugin in self.quarantined:
             log.log(logging.INFO if plugin.is_idle else logging.WARNING, "%s", plugin)
         for plugin in self.plugins:
-            log.info("plugin %s is served with %d tools%s", plugin.owner, len(plugin.tools), _withheld(plugin))
-        for line in needless([tool for plugin in self.plugins for tool in plugin.tools], self.settings):
+            digits = fingerprint_of(self._catalogs[plugin.name])
+            told = (plugin.owner, len(plugin.tools), digits, _withheld(plugin))
+            log.info("plugin %s is served with %d tools, catalog %s%s", *told)
+            if plugin.why_hidden:
+                log.warning("plugin %s is served to tenants only: %s", plugin.owner, plugin.why_hidden)
+        for line in needless(all_tools(self.plugins), self.settings):
             log.warning("%s", line)
         for endpoint in self.endpoints.values():
             summary = summary_of(endpoint.view)
             if summary is not None:
                 log.log(logging.DEBUG if _is_profile(endpoint.offer) else logging.INFO, "%s", summary)
 
+    def _note_changes(self, catalogs: Mapping[str, Catalog]) -> None:
+        """Say and write down which plugins show clients other tools than before a reload."""
+        before, self._catalogs = self._catalogs, catalogs
+        for name in sorted({*before, *catalogs}) if before else ():
+            was, now = before.get(name, {}), catalogs.get(name, {})
+            changed = changes(was, now)
+            if changed:
+                self.audit.catalog(name, fingerprint_of(was), fingerprint_of(now), changed)
+                log.warning("plugin %r shows other tools than before: %s", name, changed)
+
     def _with_budget(self, offer: Offer) -> Offer:
         """The offer with its own receipt as a resource."""
 
-        def budget() -> Receipt:
+        async def budget(call: Call[PluginSettings]) -> Receipt:
             """Which tools this endpoint lists, trims and hides, with their tokens and the reasons."""
-            return self.receipt(offer.path)
+            if call.may_operate:
+                return self.receipt(offer.path)
+            principal = principal_of(call.request)
+            return receipt_of({p: await one.view_of(principal) for p, one in self.endpoints.items()}, offer.path)
 
         resource = BoundResource(Plugin(name=HUB), BUDGET_URI, budget, PluginSettings())
         return replace(offer, resources=[resource, *offer.resources])  # first, so that no template stands before it
 
 
+def _redactor_of(settings: HubSettings, plugins: Iterable[Loaded]) -> Redactor:
+    """One that knows every secret of these settings, and of the plugins' own, those of tenants included."""
+    of_tenants = [served for plugin in plugins for served in plugin.tenants.values() if served is not None]
+    return Redactor.of([settings, *(plugin.environments for plugin in (*plugins, *of_tenants))])
+
+
 def _is_profile(offer: Offer) -> bool:
     """Whether it is one of the hub's own profile endpoints, which nobody asked for in particular."""
     return offer.name.startswith("profiles/")
+
+
+def _catalogs_of(plugins: Iterable[Loaded]) -> dict[str, Catalog]:
+    return {plugin.name: catalog_of(tool.definition for tool in plugin.tools) for plugin in plugins}
 
 
 def _withheld(plugin: Loaded) -> str:

@@ -11,6 +11,8 @@ import anyio
 import anyio.abc
 from opentelemetry import context as trace_context
 
+from pegboard.running import RUNNING
+
 log = logging.getLogger(__name__)
 
 P = TypeVar("P")
@@ -77,8 +79,9 @@ class Keepers:
     async def _hold(
         self, name: str, manager: AbstractAsyncContextManager[P], *, task_status: anyio.abc.TaskStatus[Kept[P]]
     ) -> None:
-        # The trace of the call that opens it ends with that call; what is kept lives on.
+        # The call that opens it ends, and its trace; what is kept lives on.
         trace_context.attach(trace_context.Context())
+        RUNNING.set(None)
         kept: Kept[P] | None = None
         try:
             with anyio.CancelScope() as scope:

@@ -43,7 +43,7 @@ class _Shelf:
     """What one answer goes on with: its reader, how far that was read, and the page given last."""
 
     tool: str
-    principal: str | None
+    owner: str | None
     session: Hashable | None
     reader: Reader
     expires: float
@@ -69,9 +69,9 @@ class Results:
     page again, so that a client that lost an answer can repeat its call. Leaving closes every source.
     """
 
-    def __init__(self, settings: ResultSettings) -> None:
+    def __init__(self, settings: ResultSettings, seal: Seal | None = None) -> None:
         self.change(settings)
-        self.seal = Seal()
+        self.seal = seal or Seal()
         self._cursors = Cursors(self.seal)
         self._shelves: dict[str, _Shelf] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -199,11 +199,11 @@ class Results:
 
     def _shelf(self, reader: Reader, call: Call[Any]) -> _Shelf:
         expires = anyio.current_time() + self.settings.expire
-        return _Shelf(call.tool, call.principal, call.session, reader, expires)
+        return _Shelf(call.tool, call.owner, call.session, reader, expires)
 
     def _find(self, cursor: str, call: Call[Any]) -> tuple[_Shelf, int]:
         """The shelf and the place a cursor names; whatever is wrong with it, nobody learns of others' answers."""
-        name, position = self._cursors.read(cursor, call.principal) or ("", 0)
+        name, position = self._cursors.read(cursor, call.owner) or ("", 0)
         shelf = self._shelves.get(name)
         if shelf is None or shelf.expires < anyio.current_time():
             minutes = f"{self.settings.expire / 60:.3g} min"
@@ -213,7 +213,7 @@ class Results:
         return shelf, position
 
     def _cursor(self, shelf: _Shelf) -> str:
-        return self._cursors.write(shelf.name, shelf.position, shelf.principal)
+        return self._cursors.write(shelf.name, shelf.position, shelf.owner)
 
     def _keep(self, shelf: _Shelf) -> None:
         """Keep a shelf; what has expired goes, and the oldest beyond the memory there is."""

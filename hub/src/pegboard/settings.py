@@ -1,17 +1,30 @@
 """Settings: `pegboard.toml` and the environment, in one frozen model, with errors one can act on."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, cast, get_args
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import from_json
 
+from pegboard.addresses import is_address
 from pegboard.errors import ConfigError
 from pegboard.validation import did_you_mean, location, message
 
@@ -20,7 +33,15 @@ PREFIX = "PEGBOARD_"
 TABLES = frozenset({"endpoints", "keys", "plugins", "tenants"})
 """Sections that are tables of tables, and have no variables."""
 
-OWN_VARIABLES = frozenset({"PEGBOARD_CONFIG"})
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*,]+/?")
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Signatures by a private key, which the hub does not have."""
+
+OWN_VARIABLES = frozenset({"PEGBOARD_CONFIG", "PEGBOARD_KEY"})
+
+BESIDE = (("auth", "keys_file"), ("server", "tls_certificate"), ("server", "tls_key"))
+"""Paths that count from the folder of the configuration file, since whoever uses them may work in another one."""
 
 M = TypeVar("M", bound=BaseModel)
 Table = Mapping[str, Any]
@@ -48,7 +69,47 @@ def _is_requirement(line: str) -> str:
     return line
 
 
+def _is_address(url: str, *, query: bool = False) -> str:
+    if not is_address(url, query=query):
+        raise ValueError("must be an https URL like https://hub.example.com (http only on this machine), and no more")
+    return url
+
+
+def _is_sha256(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch("[0-9a-fA-F]{64}", secret.get_secret_value()):
+        raise ValueError("must be the SHA-256 of the key, 64 hexadecimal digits, not the key itself")
+    return secret
+
+
+def _is_proxy(line: str) -> str:
+    try:
+        network = ip_network(line, strict=False)
+    except ValueError:
+        raise ValueError(f"{line!r} is no address and no network like 10.0.0.0/8") from None
+    if not network.prefixlen:
+        raise ValueError(f"{line!r} is everybody, who could then be anybody; name your proxies")
+    return line
+
+
+def _is_origin(line: str) -> str:
+    if ORIGIN.fullmatch(line.lower()) is None:
+        raise ValueError(f"{line!r} is no origin; write each out like https://app.example.com, there are no patterns")
+    return line
+
+
+def _is_algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise ValueError(f"must be one of {', '.join(ALGORITHMS)}: whoever checks with a secret could forge as well")
+    return name
+
+
 Strings = Annotated[tuple[str, ...], BeforeValidator(_from_text)]
+Proxies = Annotated[tuple[Annotated[str, AfterValidator(_is_proxy)], ...], BeforeValidator(_from_text)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_is_origin)], ...], BeforeValidator(_from_text)]
+Address = Annotated[str, AfterValidator(_is_address)]
+ScopeWord = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$")]
+Algorithm = Annotated[str, AfterValidator(_is_algorithm)]
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -73,7 +134,9 @@ class ServerSettings(Section):
         default=(),
         description="Hosts clients may name beside the loopback ones, with or without a port.",
     )
-    allowed_origins: Strings = Field(default=(), description="Origins of browser apps that may call.")
+    allowed_origins: Origins = Field(
+        default=(), description="Origins of browser apps that may call: `https://app.example.com`."
+    )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
     body_timeout: Seconds = Field(default=30, description="Seconds a client has to send its request body.")
     max_sessions: int = Field(default=1000, ge=1, description="Most open SSE sessions, and most `/mcp` sessions.")
@@ -81,11 +144,13 @@ class ServerSettings(Section):
     session_idle_timeout: Seconds = Field(default=1800, description="Seconds until an unused `/mcp` session is closed.")
     stalled_timeout: Seconds = Field(default=30, description="Seconds until a client that does not read is dropped.")
     grace: Seconds = Field(default=30, description="Seconds calls in flight have to finish at the end.")
-    trusted_proxies: Strings = Field(
+    trusted_proxies: Proxies = Field(
         default=(), description="Addresses or networks of proxies whose `X-Forwarded-*` headers count."
     )
     tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain, to serve TLS.")
-    tls_key: Path | None = Field(default=None, description="PEM file of its private key.")
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of its private key, where that is not in the same file."
+    )
 
 
 class AuthSettings(Section):
@@ -98,34 +163,62 @@ class KeySettings(Section):
     """`[keys.NAME]`: a key that stands in no file; `pegboard keys create --print` writes the table."""
 
     id: str = Field(pattern="^[a-z0-9]{4,32}$", description="What stands in the key behind `peg_`.")
-    sha256: SecretStr = Field(description="The SHA-256 of the whole key, in hexadecimal.")
+    sha256: Annotated[SecretStr, AfterValidator(_is_sha256)] = Field(
+        description="The SHA-256 of the whole key, in hexadecimal."
+    )
     scopes: Strings = Field(description="What its owner may do.")
     tenant: str | None = Field(default=None, description="The tenant its owner belongs to.")
-    expires: datetime | None = Field(default=None, description="When it ends, with an offset from UTC.")
+    expires: AwareDatetime | None = Field(default=None, description="When it ends, with an offset from UTC.")
 
 
 class OAuthSettings(Section):
     """`[oauth]`: access tokens (JWT) of an authorization server that callers may show in place of keys."""
 
-    issuer: str | None = Field(default=None, description="The `iss` of its tokens, an https URL.")
-    resource: str | None = Field(default=None, description="The hub's own URL, which tokens must be issued for.")
-    jwks_url: str | None = Field(default=None, description="Where its keys are; its metadata tells if you do not say.")
-    algorithms: Strings = Field(default=("RS256", "ES256", "EdDSA"), description="Signatures that count.")
-    scope_claims: Strings = Field(default=("scope", "scp"), description="Claims that hold scopes, or roles.")
+    issuer: Address | None = Field(default=None, description="The `iss` of its tokens, an https URL.")
+    resource: Address | None = Field(default=None, description="The hub's own URL, which tokens must be issued for.")
+    jwks_url: Annotated[str, AfterValidator(partial(_is_address, query=True))] | None = Field(
+        default=None, description="Where its keys are; its metadata tells if you do not say."
+    )
+    algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(_from_text)] = Field(
+        default=("RS256", "ES256", "EdDSA"), min_length=1, description="Signatures that count."
+    )
+    scope_claims: Strings = Field(
+        default=("scope", "scp"), description="Claims that hold scopes or roles, such as `realm_access.roles`."
+    )
     scopes: dict[str, Strings] = Field(
         default_factory=dict, description="What a scope or role of a token allows here, where it is none of ours."
     )
+    ask_for: Annotated[tuple[ScopeWord, ...], BeforeValidator(_from_text)] | None = Field(
+        default=None, description="Scopes clients are told to ask for; `read` if `scopes` translates none."
+    )
     tenant_claim: str | None = Field(default=None, description="The claim that names the tenant.")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether tokens count."""
+        return self.issuer is not None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.is_on and self.resource is None:
+            raise ValueError('a token must be issued for this hub; say its URL: resource = "https://hub.example.com"')
+        fields = type(self).model_fields.items()
+        is_empty = all(getattr(self, name) == field.get_default(call_default_factory=True) for name, field in fields)
+        if not self.is_on and not is_empty:
+            raise ValueError('nobody\'s tokens count yet; say whose: issuer = "https://login.example.com"')
+        return self
 
 
 class LimitSettings(Section):
     """`[limits]`: how much one caller may take; those on calls count for all endpoints together."""
 
     calls_per_minute: int | None = Field(default=None, ge=1, description="Requests a key may send a minute.")
-    burst: int | None = Field(default=None, ge=1, description="Most of them at once; a tenth if not said.")
+    burst: int | None = Field(
+        default=None, ge=1, description="Most of them at once; a tenth if not said, but not less than 10."
+    )
     calls_per_key: int = Field(default=64, ge=1, description="Calls of one key that run at once.")
     calls_per_plugin: int = Field(default=128, ge=1, description="Calls of one plugin that run at once.")
-    queue: int = Field(default=256, ge=0, description="Calls that may wait for their plugin.")
+    queue: int = Field(default=1024, ge=0, description="Calls that may wait for their plugin.")
     queue_timeout: Seconds = Field(default=5, description="Seconds a call waits for its plugin.")
     failures_per_minute: int = Field(default=10, ge=1, description="Wrong keys from one address, until 429.")
     redis: SecretStr | None = Field(default=None, description="Redis that replicas share; needs `pegboard[redis]`.")
@@ -142,13 +235,16 @@ class PoolSettings(Section):
 class MetricsSettings(Section):
     """`[metrics]`: `/metrics`, for Prometheus."""
 
-    enabled: bool = Field(default=True, description="Count calls and serve `/metrics`.")
+    enabled: bool = Field(default=True, description="Serve `/metrics`.")
     public: bool = Field(default=False, description="Serve it without a key, where the hub asks for keys.")
 
 
 class TenantSettings(Section):
     """`[tenants.NAME]`: what is different for the callers of one tenant."""
 
+    shared: bool = Field(
+        default=True, description="Whether plugins without a table here work with the settings of `[plugins.NAME]`."
+    )
     plugins: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Tables that are laid over `[plugins.NAME]`.", repr=False
     )
@@ -159,6 +255,9 @@ class CallSettings(Section):
 
     deadline: Seconds = Field(default=30, description="Seconds a call may take, unless its tool says otherwise.")
     max_deadline: Seconds = Field(default=300, description="Most a client may ask for, by `pegboard/deadline`.")
+    confirm_by_token: bool = Field(
+        default=True, description="Where a client cannot ask its user, let a second call with a token confirm."
+    )
 
 
 class ResultSettings(Section):
@@ -246,6 +345,9 @@ class TelemetrySettings(Section):
         default=None, description="OTLP/HTTP collector, like `http://localhost:4318`; needs `pegboard[otel]`."
     )
     service_name: str = Field(default="pegboard", description="The service's name in traces.")
+    sample: float = Field(
+        default=1, ge=0, le=1, description="Share of traces that are sent, where the caller has not decided."
+    )
 
 
 class HubSettings(Section):
@@ -297,8 +399,19 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
 
     Raises `ConfigError` that lists everything that is wrong, one line each, with no values in it.
     """
-    table: dict[str, Any] = resolve(read_file(path), path.parent, str(path)) if path is not None else {}
+    table: Table = {} if path is None else beside(resolve(read_file(path), path.parent, str(path)), path.parent)
     return parse_settings(table, str(path or "the environment"), environ)
+
+
+def beside(table: Table, folder: Path) -> Table:
+    """The tables of a file in `folder`, with the paths that count from there."""
+    moved = {**table}
+    for section, key in BESIDE:
+        given: object = moved.get(section)
+        found = cast(dict[str, Any], given) if isinstance(given, dict) else {}
+        if isinstance(found.get(key), str):
+            moved[section] = {**found, key: str(folder / Path(found[key]).expanduser())}
+    return moved
 
 
 def parse_settings(table: Table, source: str, environ: Mapping[str, str]) -> HubSettings:

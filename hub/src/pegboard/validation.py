@@ -48,6 +48,7 @@ MESSAGES: Mapping[str, str] = {
     "datetime_type": "must be a time like 2026-01-31T12:00:00Z",
     "datetime_parsing": "must be a time like 2026-01-31T12:00:00Z",
     "datetime_from_date_parsing": "must be a time like 2026-01-31T12:00:00Z",
+    "timezone_aware": "must have an offset from UTC, like 2026-01-31T12:00:00Z",
     "uuid_parsing": "must be a UUID",
     "url_parsing": "must be a URL",
     "decimal_parsing": "must be a number",

@@ -13,6 +13,9 @@ from tests.hub.cli.conftest import Install, Run, Start
 
 from pegboard.cli import call as call_module
 from pegboard.cli.parameters import read_parameters
+from pegboard.security.keyfile import changing
+from pegboard.security.keys import Key
+from pegboard.security.scopes import Scopes
 
 
 @pytest.fixture
@@ -270,3 +273,20 @@ def test_a_deadline_can_be_given(run: Run, tea: Path) -> None:
 
     assert result.exit_code == 2
     assert tea.exists()
+
+
+@pytest.mark.parametrize("path", ["/tea/sse", "/tea/mcp"])
+def test_a_hub_that_asks_is_shown_the_key_of_the_variable(run: Run, start: Start, tea: Path, path: str) -> None:
+    key, text = Key.create("me", Scopes.of(["*"]))
+    with changing(Path("keys.json")) as keys:
+        keys.append(key)
+    tea.write_text(tea.read_text() + '[auth]\nkeys_file = "keys.json"\n')
+
+    with start("serve", "--port", "0", "--config", str(tea), "--json") as running:
+        url = running.ready()["url"] + path
+        right = run("call", "--url", url, "tea_brew", "--cups", "1", env={"PEGBOARD_KEY": text})
+        none, wrong = run("call", "--url", url, "x"), run("call", "--url", url, "x", env={"PEGBOARD_KEY": "peg_no"})
+
+    assert right.exit_code == 0, right.stderr
+    assert none.stderr == f"error: the hub at {url} asks for a key; set the variable PEGBOARD_KEY to yours\n"
+    assert wrong.stderr.startswith(f"error: the hub at {url} does not take the key in PEGBOARD_KEY")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from tests.hub.cli.conftest import TEA, TRUST, Install, Run
 
+from pegboard.settings import HubSettings
+
 DSN = "postgresql://reader:secret@localhost/x"
 
 
@@ -81,8 +83,7 @@ def test_every_problem_is_printed_not_only_the_first(
         "error: pegboard.toml: server.port: must be a whole number",
         "error: pegboard.toml: server.hots: unknown key; did you mean 'host'?",
         "error: pegboard.toml: calls.deadline: must be greater than 0.0 (set by the variable PEGBOARD_CALLS_DEADLINE)",
-        "error: pegboard.toml: prot: unknown key; there are "
-        "server, calls, results, loading, trust, budget, endpoints, log, audit, telemetry, plugins",
+        "error: pegboard.toml: prot: unknown key; there are " + ", ".join(HubSettings.model_fields),
         "error: pegboard.toml: [plugins.tea]: kind: must be a string (plugin 'tea' of acme-tea 1.0)",
         "error: pegboard.toml: [plugins.tea]: kin: unknown key; did you mean 'kind'? (plugin 'tea' of acme-tea 1.0)",
         "error: pegboard.toml: [plugins.posgres]: no plugin of this name is installed; did you mean 'postgres'?",
@@ -205,3 +206,105 @@ def test_an_endpoint_that_cannot_keep_its_budget_is_an_error_with_the_numbers(ru
     assert "error: pegboard.toml: [endpoints.hub]: the name belongs to plugin 'hub' of pegboard" in names.stdout
     assert "error: pegboard.toml: endpoint tiny: 2 tools of" in budgets.stdout
     assert "warning: [endpoints.tiny] tools: no tool has the name 'nothing_*'" in budgets.stdout
+
+
+def test_what_is_wrong_about_tokens_is_named_with_its_key(run: Run) -> None:
+    write(
+        """
+        [oauth]
+        issuer = "http://login.example.com"
+        algorithms = ["RS256", "HS256"]
+        """
+    )
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "pegboard.toml: oauth.issuer: must be an https URL like https://hub.example.com" in result.stdout
+    assert "pegboard.toml: oauth.algorithms[1]: must be one of RS256, RS384" in result.stdout
+
+
+def test_an_issuer_without_a_resource_is_no_safe_configuration(run: Run) -> None:
+    write('[oauth]\nissuer = "https://login.example.com"\n')
+
+    assert 'oauth: a token must be issued for this hub; say its URL: resource = "https://' in run("check").stdout
+
+
+def test_scopes_of_tokens_that_are_none_and_tenants_that_are_missing_are_said(run: Run) -> None:
+    write(
+        """
+        [oauth]
+        issuer = "https://login.example.com"
+        resource = "https://hub.example.com"
+        tenant_claim = "org"
+        [oauth.scopes]
+        ops = ["awx:*", "a:b:c"]
+        """
+    )
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "pegboard.toml: [oauth.scopes] ops: 'a:b:c' is no scope; write *, read" in result.stdout
+    assert "pegboard.toml: oauth.tenant_claim: no token counts, since there is no tenant" in result.stdout
+
+
+def test_what_is_wrong_with_a_tenant_is_named_with_its_section(run: Run, install: Install) -> None:
+    install("acme-tea", tea=TEA)
+    write(
+        TRUST
+        + """
+        [tenants.acme.plugins.tea]
+        kin = "black"
+        [tenants.acme.plugins.posgres]
+        [tenants.lost.plugins.tea]
+        key = "env:NOT_SET_3"
+        """
+    )
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "pegboard.toml: [tenants.acme.plugins.tea]: kin: unknown key; did you mean 'kind'?" in result.stdout
+    assert (
+        "[tenants.acme.plugins.posgres]: no plugin of this name is installed; did you mean 'postgres'" in result.stdout
+    )
+    assert "tenants: lost: plugins: tea: key: refers to the variable NOT_SET_3, which is not set" in result.stdout
+
+
+def test_a_wrong_key_elsewhere_hides_no_tenants_mistake(run: Run, install: Install) -> None:
+    install("acme-tea", tea=TEA)
+    write('[server]\nport = "x"\n' + TRUST + '[tenants.acme.plugins.tea]\nkin = "black"\n')
+
+    result = run("check")
+
+    assert "port" in result.stdout
+    assert "[tenants.acme.plugins.tea]: kin: unknown key" in result.stdout
+
+
+def test_a_plugin_that_only_a_tenant_speaks_of_and_nobody_trusts_is_an_error(run: Run, install: Install) -> None:
+    install("acme-tea", tea=TEA)
+    write("[tenants.acme.plugins.tea]\n")
+
+    assert "which is not trusted" in run("check").stdout
+
+
+def test_secrets_of_a_tenant_in_a_file_that_others_can_read_are_warned_about(run: Run, install: Install) -> None:
+    install("acme-tea", tea=TEA)
+    write(TRUST + '[tenants.acme.plugins.tea]\nkey = "swordfish"\n', 0o644)
+
+    result = run("check")
+
+    assert "(tenants.acme.plugins.tea.key)" in result.stdout
+    assert "swordfish" not in result.stdout
+
+
+def test_a_list_that_is_too_long_for_a_tenant_is_an_error(run: Run, install: Install) -> None:
+    install("acme-tea", tea=TEA)
+    places = "".join(f"[tenants.acme.plugins.tea.environments.place-{n}]\n" for n in range(200))
+    write(TRUST + places + '[endpoints.mine]\ntools = ["tea_brew"]\nbudget = { tokens = 300, overflow = "error" }\n')
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "error: pegboard.toml: tenant acme: endpoint mine: " in result.stdout

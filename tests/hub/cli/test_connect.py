@@ -9,7 +9,7 @@ import pytest
 from tests.hub.cli.conftest import Run
 
 from pegboard.cli.client_file import put_server
-from pegboard.cli.clients import claude_file, pegboard_command
+from pegboard.cli.clients import claude_file, mcp_remote_line, pegboard_command
 
 NPX = ["-y", "mcp-remote", "http://127.0.0.1:8000/sse", "--transport", "sse-only", "--allow-http"]
 
@@ -213,3 +213,62 @@ def test_without_a_script_beside_python_the_one_on_the_path_is_used_or_the_modul
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "pegboard").touch(mode=0o755)
     assert pegboard_command() == [str(tmp_path / "bin" / "pegboard")]
+
+
+# A hub that asks for keys
+
+HEADER = "Authorization: Bearer ${PEGBOARD_KEY}"
+
+
+@pytest.fixture
+def asking() -> None:
+    Path("pegboard.toml").write_text('[auth]\nkeys_file = "keys.json"\n')
+
+
+@pytest.mark.usefixtures("asking")
+def test_claude_desktop_gets_the_header_and_a_place_for_the_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEGBOARD_KEY", "peg_mine")  # which is not printed
+    entry = printed(run, "claude")["mcpServers"]["pegboard"]
+
+    assert entry == {"command": "npx", "args": [*NPX, "--header", HEADER], "env": {"PEGBOARD_KEY": "peg_..."}}
+
+
+@pytest.mark.usefixtures("asking")
+def test_editors_read_the_key_from_its_variable(run: Run) -> None:
+    headers = {"Authorization": "Bearer ${env:PEGBOARD_KEY}"}
+
+    assert printed(run, "vscode")["servers"]["pegboard"]["headers"] == headers
+    assert printed(run, "cursor")["mcpServers"]["pegboard"]["headers"] == headers
+    assert "put yours where peg_... or PEGBOARD_KEY stands" in run("connect", "cursor").stderr
+
+
+@pytest.mark.usefixtures("asking")
+def test_the_key_of_the_variable_is_written_for_claude_desktop(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEGBOARD_KEY", "peg_mine")
+    result = run("connect", "claude", "--write")
+
+    entry = json.loads(claude_file().read_text())["mcpServers"]["pegboard"]
+    assert entry["env"] == {"PEGBOARD_KEY": "peg_mine"}
+    assert claude_file().stat().st_mode & 0o077 == 0
+    assert "peg_mine" not in result.output
+
+
+def test_a_hub_elsewhere_may_ask_for_a_key_too(run: Run) -> None:
+    url = ("--url", "https://hub.example.com")
+
+    assert "headers" not in printed(run, "vscode", *url)["servers"]["pegboard"]
+    assert "headers" in printed(run, "vscode", *url, "--key")["servers"]["pegboard"]
+
+
+def test_a_hub_with_a_certificate_is_reached_by_https(run: Run) -> None:
+    Path("pegboard.toml").write_text('[server]\ntls_certificate = "x.pem"\n')
+
+    assert printed(run, "cursor")["mcpServers"]["pegboard"]["url"] == "https://127.0.0.1:8000/mcp"
+    assert "--allow-http" not in printed(run, "claude")["mcpServers"]["pegboard"]["args"]
+
+
+def test_no_shell_puts_the_key_into_the_line_for_mcp_remote() -> None:
+    """S-36: not among the arguments of a process."""
+    assert mcp_remote_line("http://h:1", key=True) == (
+        f"npx mcp-remote http://h:1/sse --transport sse-only --allow-http --header '{HEADER}'"
+    )

@@ -29,9 +29,15 @@ def test_every_line_of_the_file_can_be_uncommented(run: Run) -> None:
     text = re.sub(r"^# (\w+ = )", r"\1", Path("mine.toml").read_text(), flags=re.MULTILINE)
     table = tomllib.loads(text)
     assert table["plugins"]["postgres"].pop("dsn") == "..."
-    unset = [("telemetry", "otlp_endpoint"), ("server", "split_ports"), ("audit", "file")]
-    unset += [("budget", key) for key in ("profile", "tools", "tokens", "overflow", "tokenizer")]
-    assert [table[section].pop(key) for section, key in unset] == ["..."] * len(unset)
+    unset = {
+        (section.name, setting.key)
+        for section in hub_sections()
+        for setting in section.settings
+        if setting.default is None or setting.is_secret
+    }
+    assert {("telemetry", "otlp_endpoint"), ("auth", "keys_file"), ("oauth", "issuer"), ("budget", "tools")} <= unset
+    assert all(table[section].pop(key) in ("...", ["..."]) for section, key in unset)
+    assert table.pop("oauth").pop("scopes") == {}  # without an issuer the rest of it is an error
     assert HubSettings.model_validate(table) == HubSettings(plugins=table["plugins"])
     assert table["plugins"]["postgres"]["max_rows"] == 1000
 
@@ -44,6 +50,16 @@ def test_the_file_names_variables_and_distributions_that_wait_for_trust(run: Run
     text = Path("pegboard.toml").read_text()
     assert "(PEGBOARD_SERVER_PORT)" in text
     assert "# Installed, and not allowed: acme-tea" in text
+
+
+def test_tables_of_which_there_may_be_several_are_shown_as_comments(run: Run) -> None:
+    run("init")
+
+    text = Path("pegboard.toml").read_text()
+    assert '# [keys.NAME]\n#   What stands in the key behind `peg_`. Required.\n#   id = "..."\n' in text
+    assert '#   scopes = ["..."]\n' in text
+    assert "# [tenants.NAME]\n" in text
+    assert not load_settings(Path("pegboard.toml"), {}).keys
 
 
 def test_init_does_not_replace_a_file_unless_told_to(run: Run) -> None:
@@ -89,7 +105,7 @@ def test_kinds_are_readable() -> None:
 
     assert section.about == "For a test."
     assert [setting.kind for setting in section.settings] == [
-        *("list of integer|strings", "any", "object"),
+        *("list of integer|strings", "any", "table"),
         *("deny|confirm|allow", "string"),
     ]
     assert {section.name for section in hub_sections()} >= {"server", "trust"}

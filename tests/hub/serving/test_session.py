@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
+from pegboard.security.limits import TooMuch
 from pegboard.serving.session import Session
 from pegboard.serving.traffic import Traffic
 
@@ -239,3 +240,53 @@ async def test_the_write_stream_says_when_a_message_has_left() -> None:
 async def test_the_context_of_the_sender_travels_with_the_stream() -> None:
     async with wire() as line:
         assert line.session.read.last_context is None
+
+
+async def test_what_is_not_admitted_is_refused_with_the_seconds_to_wait_and_not_in_flight() -> None:
+    answers: list[TooMuch | None] = [None, TooMuch("rate", "too many requests", 2.5)]
+
+    async def admit() -> TooMuch | None:
+        return answers.pop(0)
+
+    async with wire(admit=admit) as line:
+        assert await line.ask(1) is None
+        refusal = problem(await line.ask(2))
+
+        assert (refusal.code, refusal.message, refusal.data) == (-32000, "too many requests", {"retryAfter": 3})
+        assert line.in_flight == 1
+
+
+async def test_one_request_of_a_session_too_many_is_counted() -> None:
+    met: list[str] = []
+    async with wire(limit=1, met=met.append) as line:
+        assert await line.ask(1) is None
+        assert "in flight already" in problem(await line.ask(2)).message
+
+    assert met == ["session"]
+
+
+# What is counted
+
+
+async def test_each_request_is_counted_by_how_it_ended() -> None:
+    async with wire(limit=2, transport="stdio") as line:
+        await line.ask(1)
+        await line.ask(2)
+        await line.ask(3)
+        await line.answer(1)
+        error = JSONRPCError(jsonrpc="2.0", id=2, error=ErrorData(code=-32603, message="no"))
+        await line.session.write.send(SessionMessage(error))
+        await line.to_client.receive()
+        for _ in range(3):
+            line.session.sent()
+        await line.ask(4)
+        await line.ask(5)
+        await line.cancel(4)
+        line.session.close()
+
+        assert line.traffic.metrics.requests == {
+            ("ping", "stdio", "refused"): 1,
+            ("ping", "stdio", "ok"): 1,
+            ("ping", "stdio", "error"): 1,
+            ("ping", "stdio", "cancelled"): 2,
+        }

@@ -55,8 +55,21 @@ async def test_a_client_that_cannot_ask_writes_nothing(graph_server: Engine) -> 
         message = await refused(client, "write", cypher="MATCH (n) DETACH DELETE n")
         found = await rows(client, NAMES)
 
-    assert "needs the user's confirmation" in message
+    assert "needs the agreement of your user" in message
+    assert "Commit it?" in message
     assert len(found) == 3
+
+
+async def test_a_client_that_cannot_ask_confirms_by_a_second_call(graph_server: Engine) -> None:
+    cypher = "CREATE (n:Person {name: 'Eve', at: datetime()}) RETURN n"
+    async with graph(graph_server, PEOPLE), client_on(graph_server, writes="confirm") as client:
+        message = await refused(client, "write", cypher=cypher)
+        token = message.partition('confirmation="')[2].partition('"')[0]
+        result = await client.call_tool("neo4j_write", {"cypher": cypher, "confirmation": token})
+        found = await rows(client, NAMES)
+
+    assert not result.is_error
+    assert len(found) == 4
 
 
 async def test_a_write_that_changes_nothing_asks_nobody(graph_server: Engine) -> None:

@@ -234,6 +234,7 @@ async def test_a_table_is_found_however_its_name_is_written(shop: Reader, writte
     ],
 )
 async def test_an_unknown_table_is_told_with_the_nearest_names(shop: Reader, written: str, message: str) -> None:
+    """S-15: also a name with quotes and a statement in it."""
     with pytest.raises(ToolError) as error:
         await shop.table(written)
     assert message in str(error.value)

@@ -280,9 +280,22 @@ async def test_a_client_that_cannot_ask_changes_nothing(dsn: str) -> None:
 
     answer = await writer.write("DELETE FROM item", can_ask=False)
 
-    assert "this client cannot ask for it" in answer["error"]
+    assert "postgres_write needs the agreement of your user" in answer["error"]
     assert "nothing was changed" in answer["error"]
     assert await writer.state() == before
+
+
+async def test_a_client_that_cannot_ask_confirms_by_a_second_call(dsn: str) -> None:
+    writer, sql = Writer(dsn, "confirm"), "INSERT INTO plain VALUES (77) RETURNING *, clock_timestamp()"
+
+    with fail_after(30):
+        async with writer.connected(can_ask=False) as client:
+            refused = (await written(client, sql))["error"]
+            token = refused.partition('confirmation="')[2].partition('"')[0]
+            result = await client.call_tool("postgres_write", {"sql": sql, "params": [], "confirmation": token})
+
+    assert result.structured_content is not None
+    assert result.structured_content["rows"] == 1
 
 
 async def test_a_user_who_does_not_answer_in_time_changes_nothing_and_holds_no_lock(

@@ -169,11 +169,13 @@ async def refused(tools: Tools, tool: str, arguments: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(("tool", "arguments", "says"), INPUTS, ids=range(len(INPUTS)))
 async def test_hostile_input_is_refused(hostile: Tools, tool: str, arguments: dict[str, Any], says: str) -> None:
+    """S-17."""
     assert says in await refused(hostile, tool, arguments)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 async def test_a_name_that_is_none_reaches_no_url(hostile: Tools, name: str) -> None:
+    """S-17."""
     for tool, arguments in (("collection_info", {}), ("scroll", {}), ("delete", {"ids": [1]})):
         try:
             told = await refused(hostile, tool, {"collection": name, **arguments})

@@ -20,6 +20,7 @@ COMMANDS = {
     "tools": "List the tools with their signatures, or rank them by a search.",
     "budget": "Show what an endpoint lists, trims and hides, with tokens and reasons.",
     "call": "Call one tool and print its answer.",
+    "keys": "Make the keys that callers show, list them, end them, replace them.",
     "audit": "Show the audit log: the last records, or those you look for.",
     "reload": "Have a running hub on this machine read its configuration again.",
     "check": "Check the configuration and say what is wrong where.",

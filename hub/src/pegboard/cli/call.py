@@ -1,6 +1,7 @@
 """`pegboard call`: one call of one tool, by a hub in this process or by one that runs."""
 
 import json
+import os
 import sys
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, Tool
 
+from pegboard.cli.clients import KEY_VARIABLE
 from pegboard.cli.connection import EVERYTHING, in_process, remote
 from pegboard.cli.failures import Failure, Mistake
 from pegboard.cli.options import config_option, debug_option, json_option
@@ -64,7 +66,8 @@ def command(
 
     Options before TOOL are pegboard's. After it come the tool's own parameters, which `pegboard call TOOL --help`
     shows, and still --json and --args. A value is read as JSON where the tool does not take a string. When the tool
-    answers with an error, that goes to standard error and the exit status is 1.
+    answers with an error, that goes to standard error and the exit status is 1. With --url the key in the variable
+    PEGBOARD_KEY is shown to the hub.
 
     \b
     Examples:
@@ -73,7 +76,7 @@ def command(
       pegboard call --url http://127.0.0.1:8000/mcp hub_health_check
     """
     line = Line(ctx, tool, rest, read_object(json_args, ctx), timeout)
-    connection = remote(url) if url else in_process(read_settings(config))
+    connection = remote(url, os.environ.get(KEY_VARIABLE)) if url else in_process(read_settings(config))
     # A hub in this process tells why a tool crashed; of a lost connection the SDK's client would log the traceback.
     log_to_stderr("critical" if url else "error")
     result, wants_json = run(_call, line, connection)

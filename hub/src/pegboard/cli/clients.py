@@ -1,6 +1,7 @@
 """Clients: where each keeps its configuration, and what it wants in there to reach a hub."""
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pegboard.settings import HubSettings
+
 Entry = dict[str, Any]
+
+KEY_VARIABLE = "PEGBOARD_KEY"
+"""Where the key of a caller is expected: of this command line, and of the clients it configures."""
+NO_KEY = "peg_..."
+"""What stands for the key in a configuration that is to be filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +28,37 @@ class Client:
     transport: str
     """What it connects to unless the URL says: `sse` or `mcp`."""
     file: Callable[[], Path]
-    remote: Callable[[str], Entry]
+    remote: Callable[[str, str | None], Entry]
+    """From the URL, and the key if the hub asks for one."""
     local: Callable[[str, Sequence[str]], Entry]
     next_step: str
 
     def configuration(self, name: str, url: str) -> Entry:
-        """What the file holds if this is the only server in it."""
-        return {self.key: {name: self.remote(url)}}
+        """What the file holds if this is the only server in it, and the hub asks for no keys."""
+        return {self.key: {name: self.remote(url, None)}}
 
 
-def mcp_remote(url: str) -> list[str]:
-    """The arguments of `npx` for a client that speaks only stdio."""
+def asks_for_keys(settings: HubSettings) -> bool:
+    """Whether clients have to send a key; where only tokens count, they get one themselves."""
+    return settings.auth.keys_file is not None or bool(settings.keys)
+
+
+def bearer(key: str) -> str:
+    """The value of the header that shows a key."""
+    return f"Bearer {key}"
+
+
+def mcp_remote(url: str, *, key: bool = False) -> list[str]:
+    """The arguments of `npx` for a client that speaks only stdio; mcp-remote itself puts the variable in."""
     transport = "http-only" if url.endswith("/mcp") else "sse-only"
     allow = ["--allow-http"] if url.startswith("http://") else []
-    return ["mcp-remote", url, "--transport", transport, *allow]
+    header = ["--header", f"Authorization: {bearer(f'${{{KEY_VARIABLE}}}')}"] if key else []
+    return ["mcp-remote", url, "--transport", transport, *allow, *header]
 
 
-def mcp_remote_line(base: str) -> str:
-    """The line to type, for the whole hub over SSE."""
-    return " ".join(["npx", *mcp_remote(f"{base}/sse")])
+def mcp_remote_line(base: str, *, key: bool = False) -> str:
+    """The line to type, for the whole hub over SSE. Quoted so that no shell puts the key among the arguments."""
+    return shlex.join(["npx", *mcp_remote(f"{base}/sse", key=key)])
 
 
 def pegboard_command() -> list[str]:
@@ -59,16 +79,20 @@ def claude_file(platform: str = sys.platform, environ: Mapping[str, str] = os.en
     return folder / "Claude" / "claude_desktop_config.json"
 
 
-def _through_npx(url: str) -> Entry:
-    return {"command": "npx", "args": ["-y", *mcp_remote(url)]}
+def _through_npx(url: str, key: str | None) -> Entry:
+    entry: Entry = {"command": "npx", "args": ["-y", *mcp_remote(url, key=key is not None)]}
+    return entry if key is None else {**entry, "env": {KEY_VARIABLE: key}}
 
 
-def _typed_url(url: str) -> Entry:
-    return {"type": "sse" if url.endswith("/sse") else "http", "url": url}
+def _typed_url(url: str, key: str | None) -> Entry:
+    return {"type": "sse" if url.endswith("/sse") else "http", **_plain_url(url, key)}
 
 
-def _plain_url(url: str) -> Entry:
-    return {"url": url}
+def _plain_url(url: str, key: str | None) -> Entry:
+    if key is None:
+        return {"url": url}
+    # The editor reads the variable, so that no key is in a file of a project.
+    return {"url": url, "headers": {"Authorization": bearer(f"${{env:{KEY_VARIABLE}}}")}}
 
 
 def _command(command: str, arguments: Sequence[str]) -> Entry:

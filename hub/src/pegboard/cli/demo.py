@@ -52,7 +52,7 @@ def command(
       pegboard demo
     """
     settings = read_settings(config, server={"host": host, "port": port})
-    log_to_stderr(settings.log.level)
+    log_to_stderr(settings.log.level, settings.log.format)
     points = _chosen(installed_demos(), names)
     if not points:
         raise Failure(f"no demo is installed; {remedy()} brings one")

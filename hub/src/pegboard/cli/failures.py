@@ -1,5 +1,7 @@
 """Failures: what the command line says and which status it exits with when something went wrong."""
 
+import logging
+
 import click
 
 from pegboard.errors import ConfigError, PegboardError
@@ -26,6 +28,8 @@ def expected(error: Exception) -> Failure | None:
 
 def tell(error: click.ClickException) -> None:
     """Say on standard error what went wrong; how to get help follows a mistake in the usage."""
+    for handler in logging.getLogger().handlers:  # what led to it stands above
+        handler.flush()
     message = error.format_message().strip().replace("\n", "\n  ")
     click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
     if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -1,15 +1,15 @@
 """The settings there are, of the hub and of the installed plugins, section by section."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel
 
 from pegboard.environments import HubKeys
 from pegboard.loading import Loaded, Quarantined
-from pegboard.settings import PREFIX, sections
+from pegboard.settings import PREFIX, TABLES, HubSettings, sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ def hub_sections() -> list[SettingsSection]:
     return [_section(name, name, model) for name, model in sections().items()]
 
 
+def table_sections() -> list[SettingsSection]:
+    """The hub's sections of which there may be several, `keys.NAME`; no variable sets what is in them."""
+    fields = {name: HubSettings.model_fields[name].annotation for name in sorted(TABLES - {"plugins"})}
+    sections = [_section(f"{name}.NAME", name, get_args(annotation)[1]) for name, annotation in fields.items()]
+    return [replace(one, settings=[replace(setting, variable="") for setting in one.settings]) for one in sections]
+
+
 def plugin_sections(models: Mapping[str, type[BaseModel]]) -> list[SettingsSection]:
     """The sections of plugins by their models, with the keys there that are the hub's where there are any."""
     sections = [_section(f"plugins.{name}", name, model) for name, model in models.items() if model.model_fields]
@@ -53,8 +60,18 @@ def declared_models(outcomes: Iterable[Loaded | Quarantined]) -> dict[str, type[
 def _section(name: str, prefix: str, model: type[BaseModel]) -> SettingsSection:
     schema = model.model_json_schema()
     required = set(schema.get("required", ()))
-    settings = [_setting(prefix, key, key in required, value) for key, value in schema.get("properties", {}).items()]
+    settings = [
+        _setting(prefix, key, key in required, {**_made_default(model, key), **value})
+        for key, value in schema.get("properties", {}).items()
+        if "$ref" not in value  # a section in a section, which has its own place
+    ]
     return SettingsSection(name, _about(model), settings)
+
+
+def _made_default(model: type[BaseModel], key: str) -> Mapping[str, Any]:
+    """A default that is made anew for each model, which its schema therefore does not tell."""
+    factory = model.model_fields[key].default_factory
+    return {} if factory is None else {"default": cast(Callable[[], Any], factory)()}
 
 
 def _hub_keys(section: str) -> list[Setting]:
@@ -79,6 +96,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return "|".join(map(str, schema["enum"]))
     if "anyOf" in schema:
         return "|".join(_kind(choice) for choice in schema["anyOf"] if choice != {"type": "null"})
+    if schema.get("type") == "object":
+        return "table"
     if schema.get("type") == "array":
         return f"list of {_kind(schema.get('items', {}))}s"
     return str(schema.get("type", "any"))

@@ -10,7 +10,7 @@ import click
 import tomlkit
 
 from pegboard.cli.failures import Mistake
-from pegboard.cli.fields import Setting, SettingsSection, declared_models, hub_sections, plugin_sections
+from pegboard.cli.fields import Setting, SettingsSection, declared_models, hub_sections, plugin_sections, table_sections
 from pegboard.cli.options import debug_option
 from pegboard.cli.starting import log_to_stderr
 from pegboard.loading import Loader, Quarantined
@@ -54,17 +54,26 @@ def render(found: Iterable[SettingsSection], untrusted: Iterable[Quarantined] = 
         about = [f"# {section.about}"] if section.about else []
         notes = [f"# Installed, and not allowed: {q.owner.distribution}" for q in untrusted if section.name == "trust"]
         parts.append("\n".join([*about, *notes, f"[{section.name}]", *map(_lines, section.settings)]))
+    parts += map(_example, table_sections())
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def _lines(setting: Setting) -> str:
-    about = f"{setting.about} {'Required. ' if setting.required else ''}({setting.variable})".strip()
-    return "\n".join([*textwrap.wrap(about, 118, initial_indent="# ", subsequent_indent="# "), f"# {_value(setting)}"])
+def _example(section: SettingsSection) -> str:
+    """A section that may be there several times, or not at all: as a comment."""
+    lines = [f"# {section.about}", f"# [{section.name}]", *(_lines(setting, "#   ") for setting in section.settings)]
+    return "\n".join(lines)
+
+
+def _lines(setting: Setting, indent: str = "# ") -> str:
+    variable = f"({setting.variable})" if setting.variable else ""
+    about = f"{setting.about} {'Required. ' if setting.required else ''}{variable}".strip()
+    wrapped = textwrap.wrap(about, 118, initial_indent=indent, subsequent_indent=indent)
+    return "\n".join([*wrapped, f"{indent}{_value(setting)}"])
 
 
 def _value(setting: Setting) -> str:
     if setting.default is None or setting.is_secret:
-        return f'{setting.key} = "..."'
+        return f'{setting.key} = ["..."]' if setting.kind.startswith("list") else f'{setting.key} = "..."'
     value: Any = setting.default
     if isinstance(value, dict):
         value = cast(Any, tomlkit.inline_table())

@@ -1,23 +1,22 @@
 """Problems of a configuration: all of them, each with its place, where serving would stop at the first."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pegboard.budget import fit
-from pegboard.cli.fields import declared_models, plugin_sections
+from pegboard.cli.access import access_errors, access_warnings
+from pegboard.cli.exposed import open_secrets, tables_in
+from pegboard.cli.fields import declared_models
+from pegboard.cli.listening import listening_errors, listening_warnings
 from pegboard.environments import variable_names
 from pegboard.errors import BudgetError, ConfigError
 from pegboard.loading import OWN_DISTRIBUTIONS, Loaded, Loader, Quarantined
-from pegboard.offers import needless, offers_of
-from pegboard.overflow import meta_tokens
-from pegboard.settings import PREFIX, HubSettings, parse_settings, read_file, resolve, unknown_variables
+from pegboard.offers import all_tools, check_budget, needless, offers_of, offers_to
+from pegboard.security.claims import Reading
+from pegboard.settings import PREFIX, HubSettings, beside, parse_settings, read_file, resolve, unknown_variables
 from pegboard.validation import did_you_mean
-
-REFERENCES = ("env:", "file:")
-READABLE_BY_OTHERS = 0o044
+from pegboard.view import Offer
 
 Broken = dict[str, str]
 """References that lead nowhere: `plugins.postgres.dsn`, or a variable, with what is wrong."""
@@ -39,20 +38,26 @@ def find_problems(file: Path | None, environ: Mapping[str, str]) -> list[Problem
         written = read_file(file) if file is not None else {}
     except ConfigError as error:
         return [Problem("error", str(error))]
-    table = _resolved(written, file.parent if file is not None else Path(), source, "", broken)
+    folder = file.parent if file is not None else Path()
+    table = beside(_resolved(written, folder, source, "", broken), folder)
     environ = _resolved_variables(environ, broken)
     settings, errors = _settings(table, source, environ)
     outcomes = Loader(settings, environ).load()
     loaded = [outcome for outcome in outcomes if isinstance(outcome, Loaded)]
     errors = [*broken.values(), *errors, *_plugin_errors(outcomes, settings, source, broken)]
     errors += [f"{source}: {line}" for line in _endpoint_errors(loaded, settings)]
-    needless_lines = needless([tool for plugin in loaded for tool in plugin.tools], settings)
+    errors += [f"{source}: {line}" for line in _oauth_errors(settings)]
+    errors += access_errors(settings)
+    errors += listening_errors(settings)
+    needless_lines = needless(all_tools(loaded), settings)
     idle = [str(o) for o in outcomes if isinstance(o, Quarantined) and o.is_idle and not _is_among(o, broken)]
     warnings = [
         *idle,
         *needless_lines,
         *_strange_variables(outcomes, settings, environ),
-        *_open_secrets(outcomes, written, file),
+        *access_warnings(settings, loaded),
+        *listening_warnings(settings),
+        *filter(None, [open_secrets(outcomes, file)]),
     ]
     return [Problem("error", text) for text in errors] + [Problem("warning", text) for text in warnings]
 
@@ -88,8 +93,8 @@ def _settings(table: Mapping[str, Any], source: str, environ: Mapping[str, str])
         return parse_settings(table, source, environ), []
     except ConfigError as error:
         errors = str(error).split("\n")
-    settings = HubSettings(plugins=_tables(table.get("plugins")))
-    for name in ("loading", "trust", "budget"):
+    settings = HubSettings(plugins=tables_in(table.get("plugins")))
+    for name in ("loading", "trust", "budget", "tenants", "oauth"):
         variables = {key: value for key, value in environ.items() if key.startswith(f"{PREFIX}{name}_".upper())}
         try:
             part = parse_settings({name: table.get(name, {})}, source, variables)
@@ -99,11 +104,6 @@ def _settings(table: Mapping[str, Any], source: str, environ: Mapping[str, str])
     return settings, errors
 
 
-def _tables(value: Any) -> dict[str, dict[str, Any]]:
-    tables = cast(dict[str, Any], value) if isinstance(value, dict) else {}
-    return {key: inner for key, inner in tables.items() if isinstance(inner, dict)}
-
-
 def _plugin_errors(outcomes: Outcomes, settings: HubSettings, source: str, broken: Broken) -> Iterator[str]:
     for outcome in outcomes:
         if isinstance(outcome, Quarantined):
@@ -111,18 +111,22 @@ def _plugin_errors(outcomes: Outcomes, settings: HubSettings, source: str, broke
     installed = {outcome.owner.name for outcome in outcomes}
     for name in sorted(settings.plugins.keys() - installed):
         yield f"{source}: [plugins.{name}]: no plugin of this name is installed; {_how_to_get(name, installed)}"
+    for tenant, said in settings.tenants.items():
+        for name in sorted(said.plugins.keys() - installed - settings.plugins.keys()):
+            place = f"[tenants.{tenant}.plugins.{name}]"
+            yield f"{source}: {place}: no plugin of this name is installed; {_how_to_get(name, installed)}"
 
 
 def _quarantine_errors(plugin: Quarantined, settings: HubSettings, source: str, broken: Broken) -> Iterator[str]:
     name = plugin.owner.name
     if plugin.phase == "trusted":
-        if name in settings.plugins:
+        if any(name in said.plugins for said in (settings, *settings.tenants.values())):
             yield f"{source}: [plugins.{name}] is for {plugin.owner}, which is not trusted: {plugin.reason}"
     elif plugin.is_idle:
         return
     elif plugin.phase == "configured":
         for line in plugin.reason.split("\n"):
-            if not _follows(name, line, broken):
+            if not _follows(line, broken):
                 yield f"{source}: {line} (plugin {plugin.owner})"
     else:
         yield str(plugin)
@@ -135,18 +139,36 @@ def _endpoint_errors(loaded: list[Loaded], settings: HubSettings) -> Iterator[st
     except ConfigError as error:
         yield str(error)
         return
+    yield from _too_large(offers)
+    for tenant in settings.tenants:
+        own = [offer for offer in offers_to(tenant, loaded, settings, offers).values() if offer not in offers]
+        yield from (f"tenant {tenant}: {line}" for line in _too_large(own))
+
+
+def _oauth_errors(settings: HubSettings) -> Iterator[str]:
+    """What is wrong with `[oauth]` beside the form of its keys."""
+    try:
+        Reading(settings.oauth)
+    except ConfigError as error:
+        yield from str(error).split("\n")
+    if settings.oauth.tenant_claim is not None and not settings.tenants:
+        yield "oauth.tenant_claim: no token counts, since there is no tenant; add a table [tenants.NAME]"
+
+
+def _too_large(offers: Iterable[Offer]) -> Iterator[str]:
     for offer in offers:
         try:
-            cost = meta_tokens(offer.count, read_twin=offer.budget.read_twin)
-            fit(offer.tools, offer.budget, meta_tokens=cost, count=offer.count)
+            check_budget(offer)
         except BudgetError as error:
             yield f"endpoint {offer.name}: {error}"
 
 
-def _follows(plugin: str, line: str, broken: Broken) -> bool:
+def _follows(line: str, broken: Broken) -> bool:
     """Whether a key is only missing because its reference leads nowhere."""
-    key = line.removeprefix(f"[plugins.{plugin}]: ").partition(": required")[0]
-    return f"plugins.{plugin}.{key}" in broken or f"{PREFIX}{plugin}_{key}".upper() in broken
+    place, _, rest = line.removeprefix("[").partition("]: ")
+    key = rest.partition(": required")[0]
+    variable = f"{PREFIX}{place.removeprefix('plugins.').replace('.environments.', '_')}_{key}".upper()
+    return f"{place}.{key}" in broken or variable.replace("-", "_") in broken
 
 
 def _is_among(plugin: Quarantined, broken: Broken) -> bool:
@@ -164,36 +186,8 @@ def _how_to_get(name: str, installed: Iterable[str]) -> str:
 
 def _strange_variables(outcomes: Outcomes, settings: HubSettings, environ: Mapping[str, str]) -> list[str]:
     models = declared_models(outcomes)
-    tables = {name: _tables(settings.plugins.get(name, {}).get("environments")) for name in models}
+    tables = {name: tables_in(settings.plugins.get(name, {}).get("environments")) for name in models}
     others = [line for name, model in models.items() for line in variable_names(name, model, tables[name])]
     # What a plugin that could not be loaded would read is not known.
     dark = tuple(f"{PREFIX}{o.owner.name}_".upper() for o in outcomes if o.owner.name not in models)
     return [line for line in unknown_variables(environ, models, others) if not (dark and line.startswith(dark))]
-
-
-def _open_secrets(outcomes: Outcomes, written: Mapping[str, Any], file: Path | None) -> Iterator[str]:
-    if file is None or os.name != "posix" or not file.stat().st_mode & READABLE_BY_OTHERS:
-        return
-    tables = _tables(written.get("plugins"))
-    literal = [
-        f"{place}.{setting.key}"
-        for section in plugin_sections(declared_models(outcomes))
-        for place, table in _places(section.name, tables)
-        for setting in section.settings
-        if setting.is_secret and _is_literal(table.get(setting.key))
-    ]
-    if literal:
-        names = ", ".join(literal)
-        yield f"{file}: others can read it, and it holds secrets ({names}); chmod 600 {file}, or write env:NAME"
-
-
-def _places(section: str, tables: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The section of a plugin, and those of its environments."""
-    table = tables.get(section.partition(".")[2], {})
-    yield section, table
-    for name, inner in _tables(table.get("environments")).items():
-        yield f"{section}.environments.{name}", inner
-
-
-def _is_literal(value: Any) -> bool:
-    return value is not None and not (isinstance(value, str) and value.startswith(REFERENCES))

@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from pegboard.cli.clients import mcp_remote_line
+from pegboard.cli.clients import KEY_VARIABLE, asks_for_keys, mcp_remote_line
 from pegboard.cli.text import indented, table
 from pegboard.hub import Hub
+from pegboard.logs import flush
 
 
 def describe(hub: Hub, base: str) -> dict[str, Any]:
@@ -31,13 +32,18 @@ def describe(hub: Hub, base: str) -> dict[str, Any]:
 
 
 def say_ready(hub: Hub, base: str) -> None:
-    """Tell people on standard error what is served where, and how to connect."""
+    """Tell people on standard error what is served where, and how to connect; the log stands above it."""
+    flush()
     click.echo(click.style(f"pegboard {hub.version} is ready at {base}", bold=True) + "\n", err=True)
     click.echo(indented(_endpoints(describe(hub, base))), err=True)
     for plugin in hub.quarantined:
         why = indented(plugin.why, 4).lstrip()
         click.echo(f"\n  {click.style('not served:', fg='yellow')} {plugin.owner}\n    {why}", err=True)
-    click.echo(f"\nConnect a client that speaks only stdio with\n\n  {mcp_remote_line(base)}\n", err=True)
+    key = asks_for_keys(hub.settings)
+    having = f" and its key in {KEY_VARIABLE}" if key else ""
+    click.echo(
+        f"\nConnect a client that speaks only stdio{having} with\n\n  {mcp_remote_line(base, key=key)}\n", err=True
+    )
 
 
 def _endpoints(described: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import click
 import tomlkit
 
 from pegboard.cli.app import EXIT_STATUS, app
-from pegboard.cli.fields import Setting, SettingsSection, declared_models, hub_sections, plugin_sections
+from pegboard.cli.fields import Setting, SettingsSection, declared_models, hub_sections, plugin_sections, table_sections
 from pegboard.hookspecs import ENTRY_POINT_GROUP
 from pegboard.loading import OWN_DISTRIBUTIONS, Loader, Owner
 from pegboard.settings import HubSettings
@@ -79,7 +79,8 @@ def _settings_page() -> str:
         point for point in entry_points(group=ENTRY_POINT_GROUP) if Owner.of(point).distribution in OWN_DISTRIBUTIONS
     ]
     models = declared_models(Loader(HubSettings(), {}).load(own))
-    found = [section for section in [*hub_sections(), *plugin_sections(models)] if section.settings]
+    every = [*hub_sections(), *table_sections(), *plugin_sections(models)]
+    found = [section for section in every if section.settings]
     return SETTINGS_HEAD + "".join(_table(section) for section in found) + SETTINGS_END
 
 
@@ -91,8 +92,9 @@ def _table(section: SettingsSection) -> str:
 
 def _row(setting: Setting) -> str:
     about = setting.about.replace("|", "\\|")
+    variable = f"`{setting.variable}`" if setting.variable else ""
     kind = setting.kind.replace("|", " or ")
-    return f"| `{setting.key}` | {kind} | {_default(setting)} | {about} | `{setting.variable}` |\n"
+    return f"| `{setting.key}` | {kind} | {_default(setting)} | {about} | {variable} |\n"
 
 
 def _default(setting: Setting) -> str:

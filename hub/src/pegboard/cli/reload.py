@@ -9,11 +9,14 @@ import anyio
 import click
 import httpx
 
+from pegboard.cli.clients import KEY_VARIABLE, bearer
 from pegboard.cli.options import config_option, debug_option
 from pegboard.cli.starting import read_settings, run
 from pegboard.errors import ConfigError, PegboardError
 
 TIMEOUT = 15.0
+
+UNTOLD = f"its log says why, and so would this command with the key of an operator in {KEY_VARIABLE}"
 
 
 @click.command
@@ -24,20 +27,22 @@ def command(url: str | None, config: Path | None) -> None:
     """Have a running hub on this machine read its configuration again.
 
     Plugins, endpoints and lists change whole, open sessions stay open and hear of it. A configuration that is wrong
-    changes nothing: the command says why and exits with 2. The same as SIGHUP, with an answer.
+    changes nothing: the command says why and exits with 2. The same as SIGHUP, with an answer. A hub that asks for keys
+    tells why only with the key of an operator in the variable PEGBOARD_KEY; else its log does.
 
     \b
     Example:
       pegboard reload --config /etc/pegboard.toml
     """
     settings = read_settings(config)
-    base = url or f"http://{settings.server.host}:{settings.server.port}"
-    generation = run(_reload, base.rstrip("/"))
+    secure = url is None and settings.server.tls_certificate is not None
+    base = url or f"{'https' if secure else 'http'}://{settings.server.host}:{settings.server.port}"
+    generation = run(_reload, base.rstrip("/"), is_own=secure)
     click.echo(f"reloaded: {base} serves generation {generation} of its configuration")
 
 
-async def _reload(base: str) -> int:
-    before = await _health(base)
+async def _reload(base: str, *, is_own: bool) -> int:
+    before = await _health(base, is_own=is_own)
     try:
         os.kill(before["pid"], signal.SIGHUP)
     except (PermissionError, ProcessLookupError) as error:
@@ -45,22 +50,29 @@ async def _reload(base: str) -> int:
     with anyio.move_on_after(TIMEOUT):
         while True:
             await anyio.sleep(0.1)
-            configuration = (await _health(base))["configuration"]
+            configuration = (await _health(base, is_own=is_own))["configuration"]
             if configuration["attempts"] > before["configuration"]["attempts"]:
-                return _outcome(configuration)
+                return _outcome(before["configuration"], configuration)
     raise PegboardError(f"the hub at {base} did not reload within {TIMEOUT:g} s; see its log")
 
 
-def _outcome(configuration: dict[str, Any]) -> int:
-    if configuration["problem"] is not None:
-        raise ConfigError(f"not reloaded, the hub serves as before: {configuration['problem']}")
-    return configuration["generation"]
+def _outcome(before: dict[str, Any], after: dict[str, Any]) -> int:
+    problem = after.get("problem", UNTOLD if after["generation"] == before["generation"] else None)
+    if problem is not None:
+        raise ConfigError(f"not reloaded, the hub serves as before: {problem}")
+    return after["generation"]
 
 
-async def _health(base: str) -> dict[str, Any]:
+async def _health(base: str, *, is_own: bool) -> dict[str, Any]:
+    # The certificate of one's own hub is for another name than its address, and may be the one to be renewed. What it
+    # tells is enough to signal a process of this machine; it is shown no key.
+    key = None if is_own else os.environ.get(KEY_VARIABLE)
+    headers = {"Authorization": bearer(key)} if key else {}
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            response = await client.get(f"{base}/health")
+        async with httpx.AsyncClient(trust_env=False, timeout=5, verify=not is_own) as client:
+            response = await client.get(f"{base}/health", headers=headers)
+            if response.status_code == 401:
+                raise PegboardError(f"the hub at {base} does not take the key in {KEY_VARIABLE}")
             return response.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         hint = "start one with `pegboard serve`, or name it with --url"

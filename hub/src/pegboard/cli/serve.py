@@ -1,19 +1,24 @@
 """`pegboard serve`: the hub over HTTP until a signal stops it."""
 
+import logging
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
 
+from pegboard.cli.exposed import open_secrets
 from pegboard.cli.options import address_options, config_option, debug_option, json_option
 from pegboard.cli.ready import describe, say_ready
 from pegboard.cli.starting import log_to_stderr, read_settings, run, stopped_by_signal
 from pegboard.cli.text import print_json
 from pegboard.hub import Hub
 from pegboard.serving.server import serve_http
-from pegboard.settings import HubSettings
+from pegboard.settings import HubSettings, find_file
 from pegboard.telemetry import telemetry
+
+log = logging.getLogger(__name__)
 
 
 @click.command
@@ -44,15 +49,18 @@ def command(
     server = {"host": host, "port": port, "split_ports": split_ports}
     read = partial(read_settings, config, server=server, strict=strict)
     settings = read()
-    log_to_stderr(settings.log.level)
+    log_to_stderr(settings.log.level, settings.log.format)
     with stopped_by_signal():
-        run(serve, settings, as_json, read)
+        run(serve, settings, as_json, read, find_file(config, os.environ))
 
 
-async def serve(settings: HubSettings, as_json: bool, read: Callable[[], HubSettings]) -> None:
+async def serve(settings: HubSettings, as_json: bool, read: Callable[[], HubSettings], file: Path | None) -> None:
     """Open the hub and serve it; says when it is ready, and reads the settings again at SIGHUP."""
     with telemetry(settings.telemetry):
         async with Hub(settings) as hub:
+            exposed = open_secrets([*hub.plugins, *hub.quarantined], file)
+            if exposed is not None:
+                log.warning("%s", exposed)
             await serve_http(hub, on_ready=partial(tell_ready, hub, as_json), load=read)
 
 

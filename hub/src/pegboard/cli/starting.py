@@ -14,7 +14,7 @@ import anyio
 import click
 
 from pegboard.cli.options import wants_traceback
-from pegboard.logs import configure_logging
+from pegboard.logs import Format, configure_logging
 from pegboard.settings import HubSettings, find_file, load_settings
 
 P = ParamSpec("P")
@@ -34,9 +34,9 @@ def read_settings(config: Path | None, *, server: dict[str, Any] | None = None, 
     return settings.model_copy(update=changes)
 
 
-def log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str, format: Format = "text") -> None:  # noqa: A002 # the setting's name
     """Log at this level, or everything with `--debug`."""
-    configure_logging("debug" if wants_traceback(click.get_current_context()) else level)
+    configure_logging("debug" if wants_traceback(click.get_current_context()) else level, format)
 
 
 def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -33,7 +33,7 @@ def command(endpoint: str, config: Path | None) -> None:
       pegboard stdio --endpoint postgres --config /etc/pegboard.toml
     """
     settings = read_settings(config)
-    log_to_stderr(settings.log.level)
+    log_to_stderr(settings.log.level, settings.log.format)
     with stopped_by_signal():
         run(serve, settings, endpoint)
 
@@ -44,7 +44,7 @@ async def serve(settings: HubSettings, endpoint: str) -> None:
         async with Hub(settings) as hub:
             found = find_endpoint(hub, endpoint)
             with _output_to(client):
-                await serve_stdio(found, settings.server)
+                await serve_stdio(found, settings.server, hub.metrics)
 
 
 @contextmanager

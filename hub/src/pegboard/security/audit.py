@@ -26,8 +26,9 @@ Outcome = Literal["ok", "error", "crash", "timeout", "cancelled", "asked", "deni
 """How a call ended. `asked`: the client has to ask its user and call again, which is a call of its own."""
 
 FIELDS = (
-    "time", "event", "outcome", "principal", "tenant", "session", "client", "endpoint", "plugin", "tool", "environment",
-    "reason", "duration_ms", "bytes", "is_error", "trace_id", "ref", "arguments", "sha256",
+    "time", "event", "outcome", "principal", "tenant", "session", "client", "address", "endpoint", "plugin", "tool",
+    "environment", "reason", "times", "duration_ms", "bytes", "is_error", "trace_id", "ref", "arguments", "sha256",
+    "before", "after", "changed",
 )  # fmt: skip
 """What a record may say, in this order."""
 
@@ -82,7 +83,7 @@ class Audit:
         """
         if self.journal.path is None:
             return Record(None, call, "")
-        record = Record(self, call, self.redactor.arguments(given, secret_names))
+        record = Record(self, call, call.sent.mask(self.redactor.arguments(given, secret_names)))
         if self.on_failure == "closed" and not read_only and self.journal.problem is not None:
             record.refuse("audit")
             raise ToolError(
@@ -91,16 +92,23 @@ class Audit:
             )
         return record
 
-    def denied(self, reason: str, *, endpoint: str, tool: str, **more: str | None) -> None:
+    def denied(self, reason: str, *, times: int | None = None, **told: str | None) -> None:
         """Write down that somebody was not let through; `reason` is one word, like `scope`.
 
-        `more` are other fields of a record: `principal`, `tenant`, `session`, `client`, `plugin`, `environment`.
+        `told` are other fields of a record: `principal`, `address`, `endpoint`, `tool`; `times` is how often, where
+        one record stands for several.
         """
         if self.journal.path is None:
             return
-        told = {"endpoint": endpoint, "tool": tool, **more, "reason": reason}
-        short = {name: _short(value) for name, value in told.items() if value is not None}
-        self.put({"time": _time(time.time()), "event": "denied", "outcome": "denied", **short, "trace_id": _trace_id()})
+        said = {"event": "denied", "outcome": "denied", **told, "reason": reason, "trace_id": _trace_id()}
+        record = {"time": _time(time.time()), **{name: _short(value) for name, value in said.items()}, "times": times}
+        self.put({name: record.get(name) for name in FIELDS})
+
+    def catalog(self, plugin: str, before: str, after: str, changed: str) -> None:
+        """Write down that a plugin shows clients other tools than before, by the digests of both."""
+        if self.journal.path is not None:
+            said = {"event": "catalog", "plugin": plugin, "before": before, "after": after, "changed": changed}
+            self.put({"time": _time(time.time()), **said})
 
     def put(self, record: Mapping[str, Any], arguments: str | None = None) -> None:
         """Hand a record over to be written, after one that says how many were lost before it, if any were."""
@@ -114,12 +122,13 @@ class Audit:
 class Record:
     """The record of one call that is running. Say how it ended; what is not said is seen from its answer or error."""
 
-    __slots__ = ("_arguments", "_audit", "_began", "_call", "_start", "answer", "outcome", "ref")
+    __slots__ = ("_arguments", "_audit", "_began", "_call", "_start", "answer", "outcome", "ref", "seconds")
 
     def __init__(self, audit: Audit | None, call: "Call[Any]", arguments: str) -> None:
         self.answer: Any = None
         self.outcome: Outcome | None = None
         self.ref: str | None = None
+        self.seconds = 0.0
         self._audit = audit
         self._call = call
         self._arguments = arguments
@@ -132,11 +141,13 @@ class Record:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.seconds = time.perf_counter() - self._start
+        outcome = _ending(error) if error is not None else self.outcome or _outcome(self.answer)
+        self.outcome = outcome
         if self._audit is None:
             return
-        outcome = _ending(error) if error is not None else self.outcome or _outcome(self.answer)
         ended = {
-            "duration_ms": round((time.perf_counter() - self._start) * 1000, 3),
+            "duration_ms": round(self.seconds * 1000, 3),
             "bytes": _size(self.answer),
             "is_error": outcome not in ("ok", "asked"),
         }
@@ -144,7 +155,8 @@ class Record:
 
     def refuse(self, reason: str) -> None:
         """Write it down as a call that was denied and not run; do not enter it then."""
-        self._write("denied", "denied", {"reason": reason})
+        self.outcome = "denied"
+        self._write("denied", self.outcome, {"reason": reason})
 
     def _write(self, event: str, outcome: Outcome, ended: Mapping[str, Any]) -> None:
         audit, self._audit = self._audit, None
@@ -176,6 +188,7 @@ def _origin(call: "Call[Any]") -> dict[str, Any]:
         "tenant": call.tenant,
         "session": _session(call.session),
         "client": _client(call.request),
+        "address": _address(call.request),
         "endpoint": call.endpoint,
         "plugin": call.plugin,
         "tool": call.tool,
@@ -196,6 +209,13 @@ def _client(request: Any) -> str | None:
         return None
     client = parameters.client_info
     return _short(f"{client.name} {client.version}")
+
+
+def _address(request: Any) -> str | None:
+    """Where the client is; nothing on standard input."""
+    scope = getattr(getattr(request, "request", None), "scope", None)
+    client = scope.get("client") if scope is not None else None
+    return client[0] if client else None
 
 
 def _trace_id() -> str | None:

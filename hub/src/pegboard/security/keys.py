@@ -6,10 +6,12 @@ import re
 import secrets
 import string
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, Self
 
+from pegboard.errors import ConfigError
 from pegboard.security.principal import Principal
 from pegboard.security.scopes import Scopes
 
@@ -20,8 +22,10 @@ ID_LENGTH = 12
 SECRET_LENGTH = 43
 """Of 62 characters: 256 bits, which nobody guesses, so that a plain hash of it is enough."""
 
+State = Literal["live", "expired", "revoked"]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Key:
     """A key as it is kept: everything about it but the key itself."""
 
@@ -32,7 +36,7 @@ class Key:
     tenant: str | None = None
     created_at: float | None = None
     expires_at: float | None = None
-    disabled: bool = False
+    revoked_at: float | None = None
 
     @classmethod
     def create(
@@ -47,19 +51,38 @@ class Key:
     @property
     def is_live(self) -> bool:
         """Whether it counts now."""
-        return not self.disabled and (self.expires_at is None or self.expires_at > time.time())
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > time.time())
 
     @property
+    def state(self) -> State:
+        """Whether it counts now, and why not, in a word."""
+        if self.is_live:
+            return "live"
+        return "expired" if self.revoked_at is None else "revoked"
+
+    @cached_property
     def principal(self) -> Principal:
         """Who shows this key."""
         return Principal(self.id, self.scopes, self.name, self.tenant, self.expires_at)
 
+    def revoked(self) -> Self:
+        """This key, which does not count from now on."""
+        return replace(self, revoked_at=time.time())
+
+    def ending(self, at: float) -> Self:
+        """This key, which ends then, if not before."""
+        return replace(self, expires_at=at if self.expires_at is None else min(at, self.expires_at))
+
 
 class Keyring:
-    """Keys by id; a value, made anew when the keys change."""
+    """Keys by id; a value, made anew when the keys change. Raises `ConfigError` when two have the same id."""
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
-        self._keys = {key.id: key for key in keys}
+        self._keys: dict[str, Key] = {}
+        for key in keys:
+            if key.id in self._keys:
+                raise ConfigError(f"the keys {self._keys[key.id].name!r} and {key.name!r} have the same id; remove one")
+            self._keys[key.id] = key
 
     def find(self, text: str) -> Key | None:
         """The live key of this text. Takes as long for an id that nobody has as for a wrong secret."""
@@ -72,9 +95,6 @@ class Keyring:
         """Whether there is a live key of that id."""
         key = self._keys.get(key_id)
         return key is not None and key.is_live
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._keys.values())
 
 
 def hash_of(text: str) -> str:

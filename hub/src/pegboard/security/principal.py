@@ -12,7 +12,7 @@ class Principal:
     """Somebody who has shown who they are. A value: two requests with one key come from equal principals."""
 
     id: str
-    """The id of the key, or issuer and subject of the token; no secret."""
+    """The id of the key, or `oauth/` with the subject and the client of the token; no secret."""
     scopes: Scopes
     name: str = ""
     """What people call them."""
@@ -29,3 +29,13 @@ class Principal:
     def sight(self) -> Hashable:
         """What they see depends on this only."""
         return (self.scopes, self.tenant)
+
+    @property
+    def may_operate(self) -> bool:
+        """Whether they may see how the hub is: its plugins, pools and metrics. Nobody of a tenant may."""
+        return self.tenant is None and self.scopes.may_operate
+
+
+def id_of(principal: Principal | None) -> tuple[str | None, str] | None:
+    """What tells one from another: issuer and id; `None` without authentication."""
+    return None if principal is None else (principal.issuer, principal.id)

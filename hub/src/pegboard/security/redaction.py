@@ -56,7 +56,8 @@ PATTERNS = (
     (re.compile(r"""(://[^\s/:@"']*:)[^\s/"'<>]*@"""), rf"\1{MASK}@"),
     (
         re.compile(
-            rf"(?i)((?:{PASSWORDS}|token|cookie|{KEYS}|dsn|authori[sz]ation)[\w-]{{0,30}}\\*[\"']?\s{{0,3}}(?:=>|:?=|:)\s{{0,3}}){VALUE}"
+            rf"(?i)((?:{PASSWORDS}|token|cookie|{KEYS}|dsn|authori[sz]ation)[\w-]{{0,30}}\\*[\"']?\s{{0,3}}(?:=>|:?=|:)\s{{0,3}})"
+            rf"(?!required\b|[\"'\\]*\.\.\.){VALUE}"  # our own help: dsn: required; write `dsn = ...`
         ),
         rf"\1{MASK}",
     ),
@@ -96,6 +97,10 @@ class Redactor:
         """One that knows every secret in these settings: models, or mappings and lists of them."""
         found = {part for secret in secrets_in(settings) for part in _parts(secret)}
         return cls(sorted(found, key=len, reverse=True))  # a longer one may have a shorter one in it
+
+    def joined(self, other: "Redactor") -> "Redactor":
+        """One that knows the secrets of both."""
+        return Redactor(sorted({*self.secrets, *other.secrets}, key=len, reverse=True))
 
     def text(self, text: str) -> str:
         """The text with every secret masked."""

@@ -1,70 +1,72 @@
-"""Pages for people and probes: what is here and how to connect, is the process alive, is it usable."""
+"""Pages for people and probes: what is here and how to connect, is the process alive, is it usable.
+
+Where the hub asks for keys, whoever shows none learns the state and nothing else.
+"""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from pegboard.builtin import plugins_of, pools_of
-from pegboard.endpoint import Endpoint
+from pegboard.endpoint import PRINCIPAL
 from pegboard.hub import Hub
+from pegboard.security.principal import Principal
 from pegboard.serving.traffic import Traffic
-
-PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+from pegboard.view import View
 
 ALONE = "pegboard.endpoint"
 """In the scope of a request to an endpoint's own port: its path."""
 
 
 class Pages:
-    """`/`, `/health`, `/ready` and `/metrics` of a hub."""
+    """`/`, `/health` and `/ready` of a hub."""
 
     def __init__(self, hub: Hub, traffic: Traffic) -> None:
         self._hub = hub
         self._traffic = traffic
 
     async def index(self, request: Request) -> Response:
-        """What is served and how to connect to it; HTML for a browser, JSON for the rest."""
-        overview = _overview(self._hub, str(request.base_url).rstrip("/"), request.scope.get(ALONE))
+        """What is served to whoever asks, and how to connect to it; HTML for a browser, JSON for the rest."""
+        overview = await _overview(self._hub, request)
         if "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(_page(overview))
         return JSONResponse(overview)
 
-    async def health(self, _: Request) -> Response:
-        """Whether the process works; always 200 while it can answer, with the plugins that are not served."""
-        plugins = plugins_of(self._hub)
-        body = {
-            "status": "degraded" if self._hub.failed else "ok",
+    async def health(self, request: Request) -> Response:
+        """Whether the process works; always 200 while it can answer. For operators with plugins and pools."""
+        configuration: dict[str, Any] = {"generation": self._hub.generation, "attempts": self._hub.reload_attempts}
+        state = {
+            "status": "degraded" if self._hub.is_degraded else "ok",
             "version": self._hub.version,
             "uptime_seconds": int(self._hub.uptime),
             "pid": os.getpid(),
-            "configuration": {
-                "generation": self._hub.generation,
-                "attempts": self._hub.reload_attempts,
-                "problem": self._hub.reload_problem,
-            },
-            "plugins": plugins,
-            "pools": pools_of(self._hub),
+            "configuration": configuration,
         }
-        return JSONResponse(body)
+        if not _may_operate(request):
+            return JSONResponse(state)
+        configuration["problem"] = self._hub.reload_problem
+        return JSONResponse({**state, "plugins": plugins_of(self._hub), "pools": pools_of(self._hub)})
 
-    async def ready(self, _: Request) -> Response:
-        """Whether clients should be sent here: 200, or 503 with the reasons."""
+    async def ready(self, request: Request) -> Response:
+        """Whether clients should be sent here: 200, or 503; for operators with the reasons."""
         reasons = self._reasons()
-        degraded = [str(plugin.owner) for plugin in self._hub.failed]
-        body = {"ready": not reasons, "reasons": reasons, "degraded": degraded}
+        degraded = [*(str(plugin.owner) for plugin in self._hub.failed), *self._hub.pools.paused()]
+        details = {"reasons": reasons, "degraded": degraded} if _may_operate(request) else {}
+        body = {"ready": not reasons, **details}
         return JSONResponse(body, 503 if reasons else 200)
-
-    async def metrics(self, _: Request) -> Response:
-        """The state of the hub in the Prometheus text format (0.0.4)."""
-        return PlainTextResponse("\n".join(_metrics(self._hub, self._traffic)) + "\n", media_type=PROMETHEUS)
 
     async def not_found(self, request: Request) -> Response:
         """The answer for a path nothing is served at."""
         return JSONResponse({"detail": f"nothing is served at {request.url.path[:200]}; GET / lists what is"}, 404)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether clients should be sent here."""
+        return not self._reasons()
 
     def _reasons(self) -> list[str]:
         reasons: list[str] = []
@@ -75,37 +77,42 @@ class Pages:
         return reasons
 
 
-def _metrics(hub: Hub, traffic: Traffic) -> Iterator[str]:
-    yield from _gauge("pegboard_uptime_seconds", {"": int(hub.uptime)})
-    yield from _gauge("pegboard_calls_in_flight", {"": traffic.exchanges.value})
-    yield from _gauge("pegboard_streams_open", {"": traffic.streams.value})
-    fits = {f'endpoint="{endpoint.offer.name}"': endpoint.view.fit for endpoint in hub.endpoints.values()}
-    yield from _gauge("pegboard_budget_listed_tools", {label: fit.tools for label, fit in fits.items()})
-    yield from _gauge("pegboard_budget_hidden_tools", {label: len(fit.dropped) for label, fit in fits.items()})
-    yield from _gauge("pegboard_budget_listed_tokens", {label: fit.tokens for label, fit in fits.items()})
-
-
-def _gauge(name: str, values: Mapping[str, int]) -> Iterator[str]:
-    yield f"# TYPE {name} gauge"
-    yield from (f"{name}{{{label}}} {value}" if label else f"{name} {value}" for label, value in values.items())
-
-
-def _overview(hub: Hub, base: str, alone: str | None) -> Mapping[str, Any]:
-    """What is here; at a port of its own, an endpoint stands alone and at the root."""
+async def _overview(hub: Hub, request: Request) -> Mapping[str, Any]:
+    """What is here for whoever asks; at a port of its own, an endpoint stands alone and at the root."""
+    alone, principal = request.scope.get(ALONE), request.scope.get(PRINCIPAL)
     shown = hub.endpoints if alone is None else {"": hub.endpoints[alone]} if alone in hub.endpoints else {}
+    base = str(request.base_url).rstrip("/")
+    endpoints = [
+        _endpoint(endpoint.offer.name, await endpoint.view_of(principal), f"{base}{path}")
+        for path, endpoint in shown.items()
+        if not await endpoint.refuses(principal)
+    ]
+    not_served = hub.quarantined if _may_operate(request) else ()
     return {
         "name": "pegboard",
         "version": hub.version,
-        "connect": f"npx mcp-remote {base}/sse --transport sse-only --allow-http",
-        "endpoints": [_endpoint(endpoint, f"{base}{path}") for path, endpoint in shown.items()],
-        "not_served": [{"name": plugin.owner.name, "reason": plugin.why} for plugin in hub.quarantined],
+        "connect": _connect(base, asks=principal is not None),
+        "endpoints": endpoints,
+        "not_served": [{"name": plugin.owner.name, "reason": plugin.why} for plugin in not_served],
     }
 
 
-def _endpoint(endpoint: Endpoint, url: str) -> Mapping[str, Any]:
-    tools = [tool.name for tool in endpoint.view.tool_list.tools]
-    hidden = len(endpoint.view.fit.dropped)
-    return {"name": endpoint.offer.name, "sse": f"{url}/sse", "mcp": f"{url}/mcp", "tools": tools, "hidden": hidden}
+def _connect(base: str, *, asks: bool) -> str:
+    """The line to type for a client that speaks only stdio."""
+    allow = " --allow-http" if base.startswith("http://") else ""
+    header = " --header 'Authorization: Bearer ${PEGBOARD_KEY}'" if asks else ""
+    return f"npx mcp-remote {base}/sse --transport sse-only{allow}{header}"
+
+
+def _endpoint(name: str, view: View, url: str) -> Mapping[str, Any]:
+    tools = [tool.name for tool in view.tool_list.tools]
+    return {"name": name, "sse": f"{url}/sse", "mcp": f"{url}/mcp", "tools": tools, "hidden": len(view.fit.dropped)}
+
+
+def _may_operate(request: Request) -> bool:
+    """Whether whoever asks may see details; everybody may where the hub asks for no keys."""
+    principal: Principal | None = request.scope.get(PRINCIPAL)
+    return principal is None or principal.may_operate
 
 
 def _page(overview: Mapping[str, Any]) -> str:

@@ -10,6 +10,9 @@ PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 SERVER_BUSY = -32000
 
+RETRY_AFTER = "retryAfter"
+"""In the data of an error: in how many seconds to try again, for those who do not see headers."""
+
 HEADERS_KEY = "pegboard.headers"
 
 
@@ -29,9 +32,20 @@ async def refuse(
 
 
 async def refuse_rpc(
-    scope: Scope, receive: Receive, send: Send, status: int, code: int, message: str, request_id: Any = None
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    status: int,
+    code: int,
+    message: str,
+    request_id: Any = None,
+    *,
+    retry_after: int | None = None,
 ) -> None:
     """Answer a JSON-RPC request with an error; `request_id` is null where it could not be read."""
-    body = {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}}
-    headers = {"Retry-After": "1"} if status == 503 else None
+    error: dict[str, Any] = {"code": code, "message": message}
+    if retry_after is not None:
+        error["data"] = {RETRY_AFTER: retry_after}
+    body = {"jsonrpc": "2.0", "id": request_id, "error": error}
+    headers = {"Retry-After": str(retry_after or 1)} if status in (429, 503) else None
     await Response(json.dumps(body), status, headers, "application/json")(scope, receive, send)

@@ -2,9 +2,12 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -13,9 +16,12 @@ from starlette.types import ASGIApp
 
 from pegboard.errors import ConfigError, PegboardError
 from pegboard.hub import Hub
+from pegboard.lag import watching_the_loop
 from pegboard.serving.app import HubApp
-from pegboard.serving.guard import is_loopback
+from pegboard.serving.auth import refuse_strangers
 from pegboard.serving.signals import reload_on_hangup, stop_on_signal
+from pegboard.serving.tls import context_of
+from pegboard.serving.tls import load as load_certificate
 from pegboard.settings import HubSettings, ServerSettings
 
 log = logging.getLogger(__name__)
@@ -38,22 +44,23 @@ async def serve_http(
     The first signal turns readiness off, lets calls in flight finish within `grace` seconds, ends the streams and
     returns. A second one ends the process at once with status 128 + signal. SIGHUP asks `load` for the settings and
     serves by those; when they are wrong the log says why, and everything stays. Raises `ConfigError` when the address
-    is not loopback and nobody said that this is wanted, or when it cannot be listened on.
+    is not loopback and nobody said that this is wanted, when it cannot be listened on, or for a wrong certificate.
     """
     settings = hub.settings.server
     app = HubApp(hub)
     with ExitStack() as listeners:
-        servers = [_Server(_config(asgi), listeners.enter_context(at)) for at, asgi in _listen(app, settings)]
+        tls = context_of(settings)
+        servers = [_Server(_config(asgi, tls), listeners.enter_context(at)) for at, asgi in _listen(app, settings)]
 
         async def stop() -> None:
             await app.traffic.drain(settings.grace, app.close_subscriptions)
             for server in servers:
                 server.should_exit = True
 
-        async with app.run(), anyio.create_task_group() as tasks:
+        async with watching_the_loop(hub.metrics.lagged), app.run(), anyio.create_task_group() as tasks:
             tasks.start_soon(stop_on_signal, stop)
             if load is not None:
-                tasks.start_soon(reload_on_hangup, partial(_reload, app, load))
+                tasks.start_soon(reload_on_hangup, partial(_reload, app, load, tls))
             if on_ready is not None:
                 tasks.start_soon(_tell, servers, on_ready, settings.host)
             async with anyio.create_task_group() as serving:
@@ -75,10 +82,12 @@ def _listen(app: HubApp, settings: ServerSettings) -> Iterator[tuple[socket.sock
         yield listen(settings.model_copy(update={"port": port}), authenticated=app.auth.is_on), app.only(path)
 
 
-async def _reload(app: HubApp, load: LoadSettings) -> None:
+async def _reload(app: HubApp, load: LoadSettings, tls: ssl.SSLContext | None) -> None:
     try:
-        await app.hub.reload(await anyio.to_thread.run_sync(load))
-        await app.refresh()
+        settings = await anyio.to_thread.run_sync(load)
+        if tls is not None:
+            load_certificate(tls, settings.server)
+        await app.reload(settings)
     except PegboardError as error:
         app.hub.reload_problem = str(error)
         log.error("the configuration was not reloaded, the old one stays: %s", error)  # no crash
@@ -92,14 +101,8 @@ async def _reload(app: HubApp, load: LoadSettings) -> None:
 
 def listen(settings: ServerSettings, *, authenticated: bool = False) -> socket.socket:
     """Open the listening socket. Raises `ConfigError` that says which setting to change."""
-    if not is_loopback(settings.host) and not settings.unauthenticated and not authenticated:
-        raise ConfigError(
-            f"[server] host = {settings.host!r} would let anybody who reaches this machine call every tool, since "
-            f"nobody has to show a key. Two lines fix it:\n"
-            f"  pegboard keys create NAME --scope '*' --file keys.json\n"
-            f'  keys_file = "keys.json"    # under [auth]\n'
-            f"Or write `unauthenticated = true` under [server] if that is wanted, behind a proxy that asks, say"
-        )
+    if not authenticated:
+        refuse_strangers(settings)
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -108,15 +111,17 @@ def listen(settings: ServerSettings, *, authenticated: bool = False) -> socket.s
         raise ConfigError(f"cannot listen on {where}: {error.strerror}; choose another with --port") from error
 
 
-def url_of(host: str, listener: socket.socket) -> str:
+def url_of(host: str, listener: socket.socket, *, tls: bool = False) -> str:
     """The base URL of a listening socket, as a client on this machine writes it."""
     name = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 # compared, not bound
-    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    config = uvicorn.Config(
         app,
+        http=_protocol(),
         lifespan="off",
         ws="none",
         log_config=None,
@@ -126,6 +131,17 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=CLOSE_TIMEOUT,
     )
+    config.load()
+    config.ssl = tls  # its own way of loading one asks on the terminal for the passphrase of a key
+    return config
+
+
+def _protocol() -> Any:
+    if find_spec("httptools") is None:
+        return "h11"
+    from pegboard.serving.heads import Protocol
+
+    return Protocol
 
 
 class _Server(uvicorn.Server):
@@ -153,4 +169,4 @@ class _Server(uvicorn.Server):
 async def _tell(servers: list[_Server], on_ready: Callable[[str], None], host: str) -> None:
     for server in servers:
         await server.listening.wait()
-    on_ready(url_of(host, servers[0].listener))
+    on_ready(url_of(host, servers[0].listener, tls=servers[0].config.ssl is not None))

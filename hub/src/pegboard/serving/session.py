@@ -1,8 +1,9 @@
 """A session's requests in flight: none twice, not too many, and each counted until its answer is out."""
 
 import contextvars
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,18 +12,26 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from pegboard.security.limits import Limit, TooMuch
+from pegboard.security.principal import Principal
 from pegboard.serving.body import MAX_DIGITS
-from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY
+from pegboard.serving.replies import INVALID_REQUEST, RETRY_AFTER, SERVER_BUSY
 from pegboard.serving.traffic import Gauge, Traffic
 
 Incoming = SessionMessage | Exception
+Admit = Callable[[], Awaitable[TooMuch | None]]
+
+
+async def _everything() -> TooMuch | None:
+    return None
 
 
 class Session:
     """Stands between a transport's pair of streams and the endpoint that serves it.
 
     It refuses a request whose id is still in flight (the SDK would run both, and cancel the wrong one), more than
-    `limit` at once, and new ones while the hub drains. `sent()` has to be called for each message that left.
+    `limit` at once, what `admit` does not let in, and new ones while the hub drains. `sent()` has to be called for each
+    message that left.
 
     A subscription is a request that is answered when it ends, so nothing waits for it.
     """
@@ -35,19 +44,35 @@ class Session:
         limit: int,
         *,
         answer_before_end: bool = False,
+        admit: Admit = _everything,
+        met: Callable[[Limit], None] = lambda _: None,
+        transport: str = "sse",
     ) -> None:
         self.read = _Read(read, self, answer_before_end=answer_before_end)
         self.write = _Write(write, self)
         self._traffic = traffic
         self._limit = limit
+        self._admit = admit
+        self._met = met
+        self._transport = transport
+        self._began: dict[RequestId | None, tuple[str, float]] = {}
         self._in_flight: dict[RequestId | None, Gauge] = {}
         self._leaving: deque[Gauge | None] = deque()
         self._unread = 0  # answers among those
         self._idle = anyio.Event()
+        self.owner: Principal | None = None
+        """Who opened it: nobody else learns anything about it."""
         self.is_dropped = False
         """Whether it was given up; what the SDK has in flight may take seconds to end."""
         self.is_stuck = False
         """Whether a refusal waits for a client that does not read: nothing more can be taken until it does."""
+
+    async def too_much(self) -> ErrorData | None:
+        """Why one request more is not taken from whoever sends them."""
+        limit = await self._admit()
+        if limit is None:
+            return None
+        return ErrorData(code=SERVER_BUSY, message=limit.message, data={RETRY_AFTER: limit.retry_after})
 
     def problem_with(self, request: JSONRPCRequest) -> ErrorData | None:
         """Why the request is not taken; `None` counts it as in flight."""
@@ -55,12 +80,14 @@ class Session:
         if key in self._in_flight:
             return ErrorData(code=INVALID_REQUEST, message=f"a request with the id {request.id!r} is still in flight")
         if len(self._in_flight) + self._unread >= self._limit:
+            self._met("session")
             return ErrorData(code=SERVER_BUSY, message=f"{self._limit} requests of this session are in flight already")
         if self._traffic.draining:
             return ErrorData(code=SERVER_BUSY, message="the hub is shutting down; connect again in a moment")
         listens = request.method == "subscriptions/listen"
         self._in_flight[key] = self._traffic.subscriptions if listens else self._traffic.exchanges
         self._in_flight[key].add()
+        self._began[key] = (request.method, time.perf_counter())
         return None
 
     def cancelled(self, notification: JSONRPCNotification) -> None:
@@ -68,6 +95,7 @@ class Session:
         key = _key((notification.params or {}).get("requestId"))
         gauge = self._in_flight.pop(key, None)
         if gauge is not None:
+            self._count(key, "cancelled")
             self._ended(gauge)
 
     def handed(self, message: SessionMessage) -> None:
@@ -77,6 +105,8 @@ class Session:
         gauge = self._in_flight.pop(key, None)
         self._leaving.append(gauge)
         self._unread += gauge is not None
+        if gauge is not None:
+            self._count(key, "ok" if isinstance(inner, JSONRPCResponse) else "error")
 
     def refused(self) -> None:
         """A refusal is on its way; it carries the id of a request in flight and does not answer that."""
@@ -93,6 +123,8 @@ class Session:
         """The session is over: what is still in flight will not be answered."""
         for gauge in self._unanswered():
             gauge.remove()
+        for key in list(self._began):
+            self._count(key, "cancelled")
         self._in_flight.clear()
         self._leaving.clear()
 
@@ -104,6 +136,14 @@ class Session:
 
     def _unanswered(self) -> list[Gauge]:
         return [*self._in_flight.values(), *(gauge for gauge in self._leaving if gauge is not None)]
+
+    def count_refused(self, method: str) -> None:
+        """Count a request that was not taken."""
+        self._traffic.metrics.request(method, self._transport, "refused", 0)
+
+    def _count(self, key: RequestId | None, status: str) -> None:
+        method, began = self._began.pop(key)
+        self._traffic.metrics.request(method, self._transport, status, time.perf_counter() - began)
 
     def _ended(self, gauge: Gauge) -> None:
         gauge.remove()
@@ -144,8 +184,9 @@ class _Read:
     async def _accepts(self, item: Incoming) -> bool:
         message = item.message if isinstance(item, SessionMessage) else None
         if isinstance(message, JSONRPCRequest):
-            problem = self._session.problem_with(message)
+            problem = await self._session.too_much() or self._session.problem_with(message)
             if problem is not None:
+                self._session.count_refused(message.method)
                 error = JSONRPCError(jsonrpc="2.0", id=message.id, error=problem)
                 await self._session.write.refuse(SessionMessage(error))
             return problem is None

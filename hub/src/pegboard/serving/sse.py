@@ -3,16 +3,21 @@
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 
 import anyio
 from mcp.server.sse import SseServerTransport
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.message import SessionMessage
 from starlette.types import Message, Receive, Scope, Send
 
 from pegboard.endpoint import PRINCIPAL, Endpoint
+from pegboard.security.principal import id_of
 from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Refusal, read_body
+from pegboard.serving.denials import Denials
 from pegboard.serving.replies import refuse
-from pegboard.serving.session import Session
+from pegboard.serving.session import Incoming, Session
 from pegboard.serving.traffic import Gauge, Traffic
 from pegboard.settings import ServerSettings
 
@@ -26,13 +31,20 @@ class SseEndpoint:
     to return: what is returned after a stream has ended raises in Starlette."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: ServerSettings, traffic: Traffic, sessions: Gauge, auth: Authentication
+        self,
+        endpoint: Endpoint,
+        settings: ServerSettings,
+        traffic: Traffic,
+        sessions: Gauge,
+        auth: Authentication,
+        denials: Denials,
     ) -> None:
         self._endpoint = endpoint
         self._settings = settings
         self._traffic = traffic
         self._sessions = sessions
         self._auth = auth
+        self._denials = denials
         self._transport = SseServerTransport(f"{endpoint.offer.path}/messages/")
         self._removed = anyio.Event()
         self._open: dict[str, Session] = {}
@@ -47,6 +59,7 @@ class SseEndpoint:
             await refuse(scope, receive, send, 405, "open this URL with GET; it is an SSE stream", {"Allow": "GET"})
         elif self._traffic.draining or self._sessions.value >= self._settings.max_sessions:
             limit = self._settings.max_sessions
+            self._denials.met("sessions")
             reason = "shutting down" if self._traffic.draining else f"at its limit of {limit} sessions"
             await refuse(scope, receive, send, 503, f"the hub is {reason}; try again later", {"Retry-After": "5"})
         else:
@@ -57,10 +70,11 @@ class SseEndpoint:
         stream = _Stream(send, self._settings.stalled_timeout, self._open)
         try:
             async with self._transport.connect_sse(scope, receive, stream.send) as (read, write):
-                session = Session(read, write, self._traffic, self._settings.max_calls_per_session)
+                session = self._session(scope, read, write)
+                session.owner = scope.get(PRINCIPAL)
                 stream.session = session
                 try:
-                    await self._endpoint.serve(session.read, session.write)
+                    await self._endpoint.serve(session.read, session.write, scope.get(PRINCIPAL))
                 finally:
                     session.close()
         except* (anyio.BrokenResourceError, anyio.ClosedResourceError, StalledError) as gone:
@@ -69,6 +83,11 @@ class SseEndpoint:
             self._open.pop(stream.session_id, None)
         if self._removed.is_set() or over.is_set():
             await stream.end()
+
+    def _session(self, scope: Scope, read: ReadStream[Incoming], write: WriteStream[SessionMessage]) -> Session:
+        # The SDK lets nobody post to it but the one who opened it, so that what is posted counts for that one.
+        admit, limit = partial(self._denials.admit, scope), self._settings.max_calls_per_session
+        return Session(read, write, self._traffic, limit, admit=admit, met=self._denials.met)
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one message for the session named in the query."""
@@ -80,7 +99,7 @@ class SseEndpoint:
                 scope, receive, send, 400, f"open {self._endpoint.offer.path}/sse; it names the URL to post to"
             )
             return
-        session = self._open.get(_session_id(scope["query_string"]))
+        session = self._session_of(scope)
         if session is not None and session.is_dropped:
             await refuse(scope, receive, send, 404, "the session has ended, its stream was not read; open another")
             return
@@ -95,6 +114,11 @@ class SseEndpoint:
             await refuse(scope, receive, send, refusal.status, refusal.message)
             return
         await self._transport.handle_post_message(scope, body.replay(receive), send)
+
+    def _session_of(self, scope: Scope) -> Session | None:
+        """The session a message is for; none for anybody but its owner, to whom the SDK answers 404."""
+        session = self._open.get(_session_id(scope["query_string"]))
+        return session if session is not None and id_of(session.owner) == id_of(scope.get(PRINCIPAL)) else None
 
 
 class StalledError(Exception):

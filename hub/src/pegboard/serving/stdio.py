@@ -9,6 +9,8 @@ import anyio
 from mcp.server.stdio import stdio_server
 
 from pegboard.endpoint import Endpoint
+from pegboard.lag import watching_the_loop
+from pegboard.metrics import Metrics
 from pegboard.serving.session import Session
 from pegboard.serving.signals import stop_on_signal
 from pegboard.serving.traffic import Traffic
@@ -17,16 +19,18 @@ from pegboard.settings import ServerSettings
 CHUNK = 65_536
 
 
-async def serve_stdio(endpoint: Endpoint, settings: ServerSettings) -> None:
+async def serve_stdio(endpoint: Endpoint, settings: ServerSettings, metrics: Metrics | None = None) -> None:
     """Serve until the input ends or a signal comes; requests read before that are answered first.
 
     Everything else that writes to standard output goes to standard error instead, so a plugin's print cannot break
     the protocol. A signal gives calls in flight `grace` seconds; a second one ends the process at once.
     """
-    traffic = Traffic()
+    traffic = Traffic(metrics)
     with _stoppable_input() as end_input:
-        async with stdio_server() as (read, write), anyio.create_task_group() as tasks:
-            session = Session(read, write, traffic, settings.max_calls_per_session, answer_before_end=True)
+        watching = watching_the_loop(traffic.metrics.lagged)
+        async with watching, stdio_server() as (read, write), anyio.create_task_group() as tasks:
+            limit = settings.max_calls_per_session
+            session = Session(read, write, traffic, limit, answer_before_end=True, transport="stdio")
             session.write.after_send = session.sent
 
             async def stop() -> None:

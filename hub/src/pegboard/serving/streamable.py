@@ -1,17 +1,21 @@
 """Streamable HTTP at `<path>/mcp`: sessions for the handshake revisions, single exchanges for 2026-07-28."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+import anyio
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.types import Message, Receive, Scope, Send
 
 from pegboard.endpoint import PRINCIPAL, Endpoint
-from pegboard.security.principal import Principal
+from pegboard.security.principal import Principal, id_of
+from pegboard.serving.answered import Answered
 from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Body, Refusal, read_body
+from pegboard.serving.denials import Denials
+from pegboard.serving.exchange import exchange
 from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY, headers_of, refuse_rpc
 from pegboard.serving.traffic import Traffic
 from pegboard.settings import ServerSettings
@@ -42,6 +46,7 @@ class StreamableEndpoint:
         settings: ServerSettings,
         traffic: Traffic,
         auth: Authentication,
+        denials: Denials,
         *,
         keep_lists: bool = True,
     ) -> None:
@@ -49,7 +54,8 @@ class StreamableEndpoint:
         self._settings = settings
         self._traffic = traffic
         self._auth = auth
-        self._in_flight: set[tuple[bytes, str]] = set()
+        self._denials = denials
+        self._in_flight: set[tuple[object, bytes, str]] = set()
         self._lists = KeptAnswers() if keep_lists else None
         self._view = endpoint.view
         self._manager = StreamableHTTPSessionManager(
@@ -65,16 +71,33 @@ class StreamableEndpoint:
         async with self._manager.run():
             yield
 
+    @property
+    def sessions(self) -> int:
+        """How many are open."""
+        return len(self._manager._server_instances)  # pyright: ignore[reportPrivateUsage] # no public way
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST":
             await self._post(scope, receive, send)
         elif scope["method"] == "GET":
-            with self._traffic.streams, self._auth.watching(scope.get(PRINCIPAL)) as over:
-                await self._manager.handle_request(scope, self._traffic.until_closing(receive, over), send)
+            await self._stream(scope, receive, send)
         else:
-            session = headers_of(scope).get(SESSION_HEADER, b"").decode("latin-1")
-            await self._manager.handle_request(scope, receive, send)
-            await self._endpoint.forget(session)
+            session, ended = headers_of(scope).get(SESSION_HEADER, b"").decode("latin-1"), _Ended(send)
+            await self._manager.handle_request(scope, receive, ended.send)
+            if ended.well:  # and not, say, because it is somebody else's session
+                await self._endpoint.forget(session)
+
+    async def _stream(
+        self, scope: Scope, receive: Receive, send: Send, replay: Callable[[Receive], Receive] = lambda receive: receive
+    ) -> None:
+        """Serve a stream until somebody ends it. When its key counts no more it is completed, not cut off."""
+        response = _Open(send)
+        with self._traffic.streams, self._auth.watching(scope.get(PRINCIPAL)) as over:
+            closing = self._traffic.until_closing(receive, over)
+            await self._manager.handle_request(scope, replay(closing), response.send)
+            if over.is_set():
+                with anyio.move_on_after(self._settings.stalled_timeout):
+                    await response.complete()
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -82,7 +105,18 @@ class StreamableEndpoint:
         except Refusal as refusal:
             await refuse_rpc(scope, receive, send, refusal.status, refusal.code, refusal.message)
             return
-        if self._traffic.draining and body.request_id is not None:
+        if body.request_id is None or body.method is None:
+            await self._answer(body, scope, receive, send)
+            return
+        with Answered(send, self._traffic.metrics, body.method) as answered:
+            await self._answer(body, scope, receive, answered.send)
+
+    async def _answer(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = await self._denials.admit(scope) if body.request_id is not None else None
+        if limit is not None:
+            told = (429, SERVER_BUSY, limit.message, body.request_id)
+            await refuse_rpc(scope, receive, send, *told, retry_after=limit.retry_after)
+        elif self._traffic.draining and body.request_id is not None:
             reason = "the hub is shutting down; send the request again"
             await refuse_rpc(scope, receive, send, 503, SERVER_BUSY, reason, body.request_id)
         elif headers_of(scope).get(VERSION_HEADER) in MODERN:
@@ -92,26 +126,26 @@ class StreamableEndpoint:
 
     async def _single(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
         if body.method == "subscriptions/listen":
-            with self._traffic.streams, self._traffic.subscriptions, self._auth.watching(scope.get(PRINCIPAL)) as over:
-                closing = self._traffic.until_closing(receive, over)
-                await self._manager.handle_request(scope, body.replay(closing), send)
+            with self._traffic.subscriptions:
+                await self._stream(scope, receive, send, body.replay)
             return
         with self._traffic.exchanges:
             if self._lists is not None and body.method in FIXED:
                 if self._view is not self._endpoint.view:
                     self._view, self._lists = self._endpoint.view, KeptAnswers()
                 await self._lists.serve(self._manager, body, scope, receive, send)
-            else:
+            elif not await exchange(self._endpoint, body, scope, receive, send):
                 await self._manager.handle_request(scope, body.replay(receive), send)
 
     async def _in_session(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
         session = headers_of(scope).get(SESSION_HEADER)
         if session is None or body.request_id is None:
             with self._traffic.exchanges:
-                await self._manager.handle_request(scope, body.replay(receive), _saying_when(send))
+                async with self._endpoint.greeting(scope.get(PRINCIPAL)):
+                    await self._manager.handle_request(scope, body.replay(receive), self._saying_when(send))
             return
         # The SDK keeps the streams of a session by `str(id)`: `"7"` would take away the answer of `7`.
-        key = (session, str(body.request_id))
+        key = (id_of(scope.get(PRINCIPAL)), session, str(body.request_id))
         if key in self._in_flight:
             problem = f"a request with the id {body.request_id!r} is still in flight"
             await refuse_rpc(scope, receive, send, 400, INVALID_REQUEST, problem, body.request_id)
@@ -123,16 +157,44 @@ class StreamableEndpoint:
         finally:
             self._in_flight.discard(key)
 
+    def _saying_when(self, send: Send) -> Send:
+        """A `send` that adds to the SDK's 503, for one session too many, when to try again."""
 
-def _saying_when(send: Send) -> Send:
-    """A `send` that adds to the SDK's 503, for one session too many, when to try again."""
+        async def sending(message: Message) -> None:
+            if message.get("status") == 503:
+                self._denials.met("sessions")
+                message = {**message, "headers": [*message["headers"], (b"retry-after", b"5")]}
+            await send(message)
 
-    async def sending(message: Message) -> None:
-        if message.get("status") == 503:
-            message = {**message, "headers": [*message["headers"], (b"retry-after", b"5")]}
-        await send(message)
+        return sending
 
-    return sending
+
+class _Open:
+    """Passes a response on, and can complete it where whoever sends it believes that the client is gone."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._is_open = False
+
+    async def send(self, message: Message) -> None:
+        self._is_open = message["type"] == "http.response.start" or bool(message.get("more_body"))
+        await self._send(message)
+
+    async def complete(self) -> None:
+        if self._is_open:
+            await self.send({"type": "http.response.body", "body": b""})
+
+
+class _Ended:
+    """Passes a response on and knows whether it was a good one."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.well = False
+
+    async def send(self, message: Message) -> None:
+        self.well = self.well or 200 <= message.get("status", 0) < 300
+        await self._send(message)
 
 
 class KeptAnswers:

@@ -8,6 +8,8 @@ from typing import Self
 import anyio
 from starlette.types import Message, Receive
 
+from pegboard.metrics import Metrics
+
 log = logging.getLogger(__name__)
 
 FAREWELL_TIMEOUT = 1.0
@@ -52,7 +54,8 @@ class Traffic:
     the grace time is over, subscriptions say farewell, and `closing` ends every stream.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics or Metrics()
         self.exchanges = Gauge()
         self.streams = Gauge()
         self.subscriptions = Gauge()

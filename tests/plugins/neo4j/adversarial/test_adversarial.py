@@ -63,11 +63,13 @@ async def attacked(graph_server: Engine) -> AsyncGenerator[Client]:
 
 @pytest.mark.parametrize(("cypher", "reason"), HOSTILE, ids=lambda text: repr(text)[:60])
 async def test_hostile_cypher_is_refused_with_the_reason(attacked: Client, cypher: str, reason: str) -> None:
+    """S-16."""
     assert reason in await refused(attacked, "query", cypher=cypher)
 
 
 @pytest.mark.parametrize(("cypher", "reason"), HOSTILE, ids=lambda text: repr(text)[:60])
 async def test_what_is_refused_is_never_explained_either(attacked: Client, cypher: str, reason: str) -> None:
+    """S-16."""
     assert reason in await refused(attacked, "explain", cypher=cypher)
     assert reason in await refused(attacked, "explain", cypher=cypher, profile=True)
 
@@ -127,6 +129,7 @@ ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
 async def test_names_in_arguments_cannot_become_cypher(
     attacked: Client, graph_server: Engine, tool: str, arguments: dict[str, Any]
 ) -> None:
+    """S-15 and S-16."""
     result = await attacked.call_tool(f"neo4j_{tool}", arguments)
     message = "".join(getattr(block, "text", "") for block in result.content)
 

@@ -14,6 +14,7 @@ ALL = {**HOSTILE, **LESS_OBVIOUS}
 
 @pytest.mark.parametrize("technique", ALL)
 async def test_a_hostile_statement_is_refused_and_leaves_no_trace(bank: Bank, technique: str) -> None:
+    """S-14: the contents of every table, the catalogs and the files are as before."""
     surprises: list[str] = []
     async with watched(bank) as watch, client_of(bank) as client:
         ask = asking(client)

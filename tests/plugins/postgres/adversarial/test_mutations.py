@@ -81,6 +81,7 @@ async def ask(bank: Bank) -> AsyncGenerator[Ask]:
 @settings(max_examples=300, deadline=None)
 @given(sql=mutations())
 async def test_no_mutation_leaves_a_trace(watch: Watch, ask: Ask, sql: str) -> None:
+    """S-14."""
     before = await watch.state()
 
     with anyio.fail_after(20):

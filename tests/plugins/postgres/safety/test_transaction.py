@@ -11,6 +11,7 @@ from pegboard import ToolError
 
 
 async def test_a_writing_transaction_cannot_be_had_from_a_lent_connection(owner: Reader) -> None:
+    """S-14."""
     database = await owner.pool()
     for statement in ("SET TRANSACTION READ WRITE", "SET transaction_read_only = off", "CREATE TABLE mine (id int)"):
         with pytest.raises(ToolError, match=r"read-write mode must be set|read-only transaction"):
@@ -19,6 +20,7 @@ async def test_a_writing_transaction_cannot_be_had_from_a_lent_connection(owner:
 
 
 async def test_one_statement_is_all_the_protocol_takes(owner: Reader) -> None:
+    """S-14."""
     database = await owner.pool()
     with pytest.raises(ToolError, match="cannot insert multiple commands"):
         async with database.read() as connection:
@@ -57,6 +59,7 @@ async def test_every_wait_has_an_end(owner: Reader) -> None:
 async def test_the_role_is_checked_once_and_a_superuser_is_warned_about(
     reader_of: Callable[..., Reader], postgres: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """S-14: a role that may do more than read is told about, since it was the operator who chose it."""
     database = await reader_of(postgres.admin_dsn).pool()
 
     async def read() -> None:
