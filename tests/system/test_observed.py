@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.system.installed import PLUGINS, Installed, install
 from tests.system.processes import PEGBOARD, HubProcess, Lines, configure, environment, serving, stop
-from tests.system.promtool import installed_promtool
+from tests.system.unpacked import program_of
 from tests.system.wire import OPENERS, Era, call, client
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -143,7 +143,9 @@ async def test_every_metric_stands_on_its_page(watched: HubProcess) -> None:
     ids=["rules", "tests of rules", "example"],
 )
 def test_the_alerts_are_right(command: list[Any]) -> None:
-    done = subprocess.run([installed_promtool(), *map(str, command)], capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [program_of("promtool", "prometheus"), *map(str, command)], capture_output=True, timeout=60, check=False
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
 
