@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import anyio
@@ -26,31 +27,31 @@ class Refusal(Exception):  # noqa: N818 # an answer, not a failure
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Body:
     """One JSON-RPC message as it was sent, and as it reads."""
 
     raw: bytes
     message: Any
 
-    @property
+    @cached_property
     def fields(self) -> Mapping[str, Any]:
         """The message's members; empty for a batch or anything else that is no object."""
         message: object = self.message
         return cast(Mapping[str, Any], message) if isinstance(message, dict) else {}
 
-    @property
+    @cached_property
     def method(self) -> str | None:
         method = self.fields.get("method")
         return method if isinstance(method, str) else None
 
-    @property
+    @cached_property
     def request_id(self) -> str | int | None:
         """The id of a request; `None` for a notification, and for an answer, whose id is one of the hub's own."""
         given = self.fields.get("id") if self.method is not None else None
         return given if isinstance(given, str | int) and not isinstance(given, bool) else None
 
-    @property
+    @cached_property
     def params(self) -> Mapping[str, Any]:
         params = self.fields.get("params")
         return cast(Mapping[str, Any], params) if isinstance(params, dict) else {}
