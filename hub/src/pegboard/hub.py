@@ -69,7 +69,8 @@ class Hub:
         self.version = VERSION
         self.started_at = time.time()
         self.pools = Pools(self.settings.pools)
-        self.seal = Seal()
+        secret = self.settings.server.secret
+        self.seal = Seal() if secret is None else Seal.of(secret.get_secret_value())
         self.results = Results(self.settings.results, self.seal)
         self.confirmations = Confirmations(self.seal)
         self.audit = Audit(self.settings.audit.file, self.settings.audit.on_failure)

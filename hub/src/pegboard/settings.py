@@ -144,6 +144,15 @@ class ServerSettings(Section):
     session_idle_timeout: Seconds = Field(default=1800, description="Seconds until an unused `/mcp` session is closed.")
     stalled_timeout: Seconds = Field(default=30, description="Seconds until a client that does not read is dropped.")
     grace: Seconds = Field(default=30, description="Seconds calls in flight have to finish at the end.")
+    replica: str | None = Field(
+        default=None,
+        pattern="^[a-z0-9][a-z0-9-]{0,62}$",
+        description="The name of this replica, which then stands in the paths its SSE clients post to.",
+    )
+    stateless: bool = Field(default=False, description="Keep no `/mcp` sessions, so that any replica can answer.")
+    secret: SecretStr | None = Field(
+        default=None, min_length=32, description="What replicas sign cursors and confirmations with; the same for all."
+    )
     trusted_proxies: Proxies = Field(
         default=(), description="Addresses or networks of proxies whose `X-Forwarded-*` headers count."
     )
@@ -151,6 +160,11 @@ class ServerSettings(Section):
     tls_key: Path | None = Field(
         default=None, description="PEM file of its private key, where that is not in the same file."
     )
+
+    @property
+    def messages(self) -> str:
+        """What stands behind an endpoint's path where SSE clients post to."""
+        return "messages/" if self.replica is None else f"messages/{self.replica}/"
 
 
 class AuthSettings(Section):

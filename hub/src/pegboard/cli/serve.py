@@ -29,12 +29,19 @@ log = logging.getLogger(__name__)
     metavar="PORT",
     help="Serve each endpoint at a port of its own too, from this one on, with /, /health, /ready and /metrics.",
 )
+@click.option("--stateless", is_flag=True, default=None, help="Keep no /mcp sessions, so that any replica can answer.")
 @click.option("--strict", is_flag=True, help="Do not start when a plugin cannot be loaded; exit with 1.")
 @config_option
 @json_option("When ready, print the endpoints as one line of JSON on standard output.")
 @debug_option
 def command(
-    host: str | None, port: int | None, split_ports: int | None, strict: bool, config: Path | None, as_json: bool
+    host: str | None,
+    port: int | None,
+    split_ports: int | None,
+    stateless: bool | None,
+    strict: bool,
+    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Serve every plugin over SSE and Streamable HTTP.
 
@@ -46,7 +53,7 @@ def command(
     Example:
       pegboard serve --port 9000 --config pegboard.toml
     """
-    server = {"host": host, "port": port, "split_ports": split_ports}
+    server = {"host": host, "port": port, "split_ports": split_ports, "stateless": stateless}
     read = partial(read_settings, config, server=server, strict=strict)
     settings = read()
     log_to_stderr(settings.log.level, settings.log.format)

@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 import jwt
 
+from pegboard.addresses import stream_of
 from pegboard.security.claims import ExpiredError, Reading, TokenError
 from pegboard.security.jwks import IssuerKey, IssuerKeys
 from pegboard.security.principal import Principal
@@ -139,8 +140,7 @@ class Tokens:
 
     def _is_for(self, path: str, audiences: Collection[str]) -> bool:
         """Whether one of them is the hub, or something in it that is at the path or above."""
-        place = path.removesuffix("/messages/") + "/sse" if path.endswith("/messages/") else path
-        target = self._resource + place
+        target = self._resource + stream_of(path)
         return any(
             _is_below(audience, self._resource) and _is_below(target, audience)
             for audience in (name.removesuffix("/") for name in audiences)

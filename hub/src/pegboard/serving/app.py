@@ -103,7 +103,7 @@ class HubApp:
 
     def only(self, path: str) -> ASGIApp:
         """The app of one endpoint at a port of its own: `/sse` there is `<path>/sse` here; the pages are the same."""
-        names = {f"/{name}": f"{path}/{name}" for name in ("sse", "mcp", "messages/")}
+        names = {f"/{name}": f"{path}/{name}" for name in ("sse", "mcp", self.hub.settings.server.messages)}
         own = {*names.values(), "/", "/health", "/ready", "/metrics"}
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,7 +123,7 @@ class HubApp:
         sessions = await self._keepers.keep(f"the sessions of {path or '/'}", streamable.run())
         routes: dict[str, ASGIApp] = {
             f"{path}/sse": self._admission.to(endpoint, sse.connect),
-            f"{path}/messages/": self._admission.to(endpoint, sse.post),
+            f"{path}/{settings.messages}": self._admission.to(endpoint, sse.post),
             f"{path}/mcp": self._admission.to(endpoint, streamable),
         }
         return _Served(endpoint, routes, sse, streamable, sessions)

@@ -4,6 +4,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from pegboard.addresses import stream_of
 from pegboard.settings import OAuthSettings
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -53,7 +54,7 @@ class Resource:
     def _metadata_url(self, path: str) -> str:
         if not self._settings.is_on:
             return ""
-        place = re.sub(r"/messages/$", "/sse", path)
+        place = stream_of(path)
         is_endpoint = place.endswith(("/mcp", "/sse")) and PLACE.fullmatch(place)
         host = self._url.removesuffix(self._prefix)
         return f"{host}{WELL_KNOWN}{self._prefix}{place if is_endpoint else ''}"

@@ -27,8 +27,9 @@ SESSION_ID = re.compile(rb"session_id=([0-9a-fA-F]{32})")
 
 
 class SseEndpoint:
-    """Serves `<path>/sse` and `<path>/messages/` of one endpoint. ASGI apps both, since neither has a response
-    to return: what is returned after a stream has ended raises in Starlette."""
+    """Serves `<path>/sse` and `<path>/messages/` of one endpoint; where the hub has a name among replicas, it stands
+    behind the latter. ASGI apps both, since neither has a response to return: what is returned after a stream has
+    ended raises in Starlette."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class SseEndpoint:
         self._sessions = sessions
         self._auth = auth
         self._denials = denials
-        self._transport = SseServerTransport(f"{endpoint.offer.path}/messages/")
+        self._transport = SseServerTransport(f"{endpoint.offer.path}/{settings.messages}")
         self._removed = anyio.Event()
         self._open: dict[str, Session] = {}
 

@@ -60,6 +60,7 @@ class StreamableEndpoint:
         self._view = endpoint.view
         self._manager = StreamableHTTPSessionManager(
             endpoint.server,
+            stateless=settings.stateless,
             session_idle_timeout=settings.session_idle_timeout,
             max_request_body_size=settings.max_body_bytes,
             max_sessions=settings.max_sessions,
