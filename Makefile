@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 TESTS ?= tests
 
-.PHONY: help demo test lint types docs docs-check bench bench-databases bench-budget bench-search build lock format clean
+.PHONY: help demo test lint types docs docs-check bench bench-databases bench-budget bench-search bench-scale scale soak build lock format clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,6 +50,15 @@ bench-budget: $(VENV)/ready ## Measure what hidden tools cost, at 60 to 4 000 to
 
 bench-search: $(VENV)/ready ## Measure the ranking of tools against FastMCP's on the development sets
 	$(BIN)/python -m bench.search
+
+bench-scale: $(VENV)/ready ## Measure what grows with sessions, tools and workers
+	$(BIN)/python -m bench.scale
+
+scale: $(VENV)/ready ## Run the tests with thousands of clients
+	$(BIN)/python -m pytest tests/system -m scale
+
+soak: $(VENV)/ready ## Work for half an hour while everything goes wrong now and then
+	$(BIN)/python -m pytest tests/system/faults -m soak -s
 
 build: $(VENV)/ready ## Build every package's wheel into dist/
 	$(UV) build -q --all-packages --wheel --out-dir dist

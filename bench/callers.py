@@ -84,6 +84,7 @@ class SessionCaller:
 
     stream: EventStream
     exchange: Exchange
+    endpoint: str
     question: wire.Question
 
     def __init__(self, path: str, tally: Tally, headers: wire.Headers = wire.NO_HEADERS) -> None:
@@ -98,7 +99,7 @@ class SessionCaller:
         posts: asyncio.Queue[int] = asyncio.Queue()
         _, self.stream = await connect(partial(EventStream, events.put_nowait, self.tally.fail), "127.0.0.1", port)
         self.stream.transport.write(wire.get_stream(self.path, self.headers))
-        endpoint = (await events.get()).decode()
+        endpoint = self.endpoint = (await events.get()).decode()
         make = partial(Exchange, lambda status, _: posts.put_nowait(status), self.tally.fail)
         _, self.exchange = await connect(make, "127.0.0.1", port)
         await self.shake_hands(endpoint, events, posts)

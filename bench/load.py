@@ -60,28 +60,28 @@ def measure(make: MakeCaller, port: int, server: psutil.Process, seconds: float)
 async def _measure(make: MakeCaller, port: int, server: psutil.Process, seconds: float) -> Sample:
     tally = Tally(CALLERS)
     callers = [make(tally) for _ in range(CALLERS)]
-    await _settled(tally, asyncio.gather(*(caller.open(port) for caller in callers)))
+    await settled(tally, asyncio.gather(*(caller.open(port) for caller in callers)))
     for caller in callers:
         caller.ask()
-    await _undisturbed(tally, WARM_UP)
+    await undisturbed(tally, WARM_UP)
     tally.counting, before = True, Clocks.read(server)
-    await _undisturbed(tally, seconds)
+    await undisturbed(tally, seconds)
     tally.counting, after = False, Clocks.read(server)
     tally.stopping = True
-    await _settled(tally, tally.idle)
+    await settled(tally, tally.idle)
     for caller in callers:
         caller.close()
-    return _sample(tally.latencies, before, after)
+    return sample_of(tally.latencies, before, after)
 
 
-async def _undisturbed(tally: Tally, seconds: float) -> None:
+async def undisturbed(tally: Tally, seconds: float) -> None:
     """Let the callers run for so long; raises as soon as one of them fails."""
     await asyncio.wait({tally.failure}, timeout=seconds)
     if tally.failure.done():
         raise WrongAnswerError(tally.failure.result())
 
 
-async def _settled(tally: Tally, future: asyncio.Future[Any]) -> None:
+async def settled(tally: Tally, future: asyncio.Future[Any]) -> None:
     """Wait for what all callers have to reach; raises when one fails or they take too long."""
     await asyncio.wait({tally.failure, future}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     if tally.failure.done():
@@ -91,7 +91,7 @@ async def _settled(tally: Tally, future: asyncio.Future[Any]) -> None:
     future.result()
 
 
-def _sample(latencies: list[float], before: Clocks, after: Clocks) -> Sample:
+def sample_of(latencies: list[float], before: Clocks, after: Clocks) -> Sample:
     if not latencies:
         raise WrongAnswerError("no answer at all")
     latencies.sort()

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 HUB = ROOT / "hub" / "src" / "pegboard"
 
 LAYERS = (
-    "errors addresses catalog metrics spans running lag search rows choices breaker retries webclient writer",
+    "errors addresses catalog metrics spans running overdue lag search rows choices breaker retries webclient writer",
     "plugin validation semantic budget fitting seal kinds backends",
     "hookspecs settings keeper functions matching cursors confirmations web",
     "environments pools prometheus security",

@@ -1,6 +1,7 @@
 """Arguments: a compact schema from a signature, and a check that forgives what small models get wrong."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -256,6 +257,29 @@ def test_all_problems_are_told_at_once() -> None:
     assert problem(take, {"limit": "x", "qsl": "select 1"}) == (
         "- sql: required\n- limit: must be a whole number, not \"x\"\n- qsl: unknown argument; did you mean 'sql'?"
     )
+
+
+def test_only_the_first_of_many_problems_are_told() -> None:
+    def take(rows: list[int]) -> None: ...
+
+    lines = problem(take, {"rows": ["x"] * 21}).splitlines()
+
+    assert (lines[19], lines[20:]) == ('- rows[19]: must be a whole number, not "x"', ["- and 1 more like these"])
+
+
+@pytest.mark.parametrize("rows", [[None] * 200_000, "x" * 1_000_000], ids=["many", "long"])
+def test_a_body_full_of_problems_is_refused_at_once_and_briefly(rows: Any) -> None:
+    """S-33: a million wrong values once took seconds of everybody's time, and ten times their size in memory."""
+
+    def take(rows: list[int]) -> None: ...
+
+    tracemalloc.start()
+    told = problem(take, {"rows": rows, "r" * 1_000_000: 1})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(told) < 1000
+    assert most < 25_000_000
 
 
 def test_a_name_nothing_is_near_to_gets_the_list_of_names() -> None:

@@ -101,6 +101,23 @@ async def test_a_pool_whose_backend_does_not_answer_is_refused_at_once_to_every_
     assert shop.runs == 5
 
 
+@pytest.mark.parametrize(("hurry", "paused"), [({"pegboard/deadline": 0.01}, False), ({}, True)])
+async def test_who_gives_no_time_cannot_pause_a_backend_for_the_others(hurry: Any, paused: bool) -> None:
+    """F-32: a deadline of the caller's own says nothing of a backend, also of one that never answered."""
+
+    @tool(read_only=True)
+    async def look(call: Call[PluginSettings]) -> None:
+        await call.pool(FAKE, "db")
+        await anyio.sleep_forever()
+
+    settings = {"pools": {"failures": 2, "pause": 3600}, "calls": {"deadline": 0.02}}
+    async with connect(Plugin("shop", tools=[look]), settings=settings) as client:
+        with anyio.fail_after(5):
+            answers = [await client.call_tool("shop_look", {}, meta=hurry) for _ in range(3)]
+
+    assert ("is not asked now" in str(answers[-1].content[0])) is paused
+
+
 async def test_a_refusal_takes_no_time() -> None:
     """F-32: below 5 ms."""
     async with Pools(PoolSettings(failures=1, pause=3600)) as pools:

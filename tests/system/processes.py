@@ -80,6 +80,7 @@ class HubProcess:
         self.process = process
         self.log = Lines(process.stdout)
         self.url = ""
+        self.started_in = 0.0
 
     @property
     def pid(self) -> int:

@@ -58,6 +58,7 @@ def hold(tag: str, request_id: int | str = 5, meta: Json | None = None) -> Json:
 
 
 async def test_closing_the_stream_cancels_over_sse(http: httpx.AsyncClient, watcher: Peer) -> None:
+    """F-11."""
     async with sse(http) as session:
         await session.post(hold("sse left"))
         await started(watcher, "sse left")
@@ -65,6 +66,7 @@ async def test_closing_the_stream_cancels_over_sse(http: httpx.AsyncClient, watc
 
 
 async def test_closing_the_response_cancels_on_2026_07_28(http: httpx.AsyncClient, watcher: Peer) -> None:
+    """F-11, and F-12: nothing else cancels in this era."""
     params, headers = envelope("tools/call", {"name": "probe_hold", "arguments": {"tag": "modern left"}})
     async with anyio.create_task_group() as tasks:
 
@@ -79,6 +81,7 @@ async def test_closing_the_response_cancels_on_2026_07_28(http: httpx.AsyncClien
 
 @pytest.mark.parametrize("era", ["sse", "legacy"])
 async def test_a_notification_cancels_that_call_only(http: httpx.AsyncClient, watcher: Peer, era: Era) -> None:
+    """F-12."""
     kept: list[Json] = []
     async with OPENERS[era](http) as peer, anyio.create_task_group() as tasks:
 
@@ -147,7 +150,7 @@ async def test_progress_arrives_before_the_answer(http: httpx.AsyncClient, era: 
 async def test_an_id_in_flight_is_refused_over_sse(
     http: httpx.AsyncClient, watcher: Peer, ids: tuple[int | str, int | str]
 ) -> None:
-    """D-7: the second is refused, the first is answered."""
+    """F-18, D-7: the second is refused, the first is answered."""
     tag = f"sse twice {ids}"
     async with sse(http) as session:
         await session.post(hold(tag, ids[0]))

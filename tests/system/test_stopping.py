@@ -45,7 +45,7 @@ async def hub(probe: Installed, tmp_path: Path) -> AsyncGenerator[HubProcess]:
 
 
 async def test_every_answer_in_flight_is_given(hub: HubProcess) -> None:
-    """Calls on three transports, three on each, and the hub stops before they are done."""
+    """F-21: calls on three transports, three on each, and the hub stops before they are done."""
     answers: dict[str, str] = {}
     tags = [f"{era} {number}" for era in OPENERS for number in range(3)]
     began = time.monotonic()
@@ -123,7 +123,7 @@ async def test_a_question_to_the_user_can_be_answered_while_it_drains(conformanc
 
 
 async def test_idle_streams_do_not_hold_it_up(hub: HubProcess) -> None:
-    """D-3: an idle `subscriptions/listen`, an idle SSE session and the GET stream of a `/mcp` session."""
+    """F-22, D-3: an idle `subscriptions/listen`, an idle SSE session and the GET stream of a `/mcp` session."""
     params, headers = envelope("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
     async with client(hub.url) as http, sse(http) as session, legacy(http) as peer:
         async with (
@@ -155,6 +155,7 @@ async def test_an_idle_hub_stops_at_once(hub: HubProcess, number: signal.Signals
 
 
 async def test_a_second_signal_stops_it_at_once(hub: HubProcess) -> None:
+    """F-23."""
     async with connected("sse", hub.url) as peer, connected("modern", hub.url) as watcher:
         async with anyio.create_task_group() as tasks:
 

@@ -14,9 +14,14 @@ from pegboard.errors import PluginError, ToolError
 from pegboard.plugin import Function
 from pegboard.validation import did_you_mean, location, message, show
 
+MOST_ERRORS = 1000
+"""Values that do not fit and are looked at one by one; a body has room for a million, which would take seconds."""
+MOST_LINES = 20
+LONGEST_NAME = 200
+
 
 class InvalidArguments(ToolError):  # noqa: N818 # read as what it says
-    """The arguments of a call do not fit the tool; one line for each field."""
+    """The arguments of a call do not fit the tool; one line for each of the first fields."""
 
 
 class Arguments:
@@ -57,6 +62,8 @@ class Arguments:
 
     def _repair(self, given: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
         repaired = dict(given)
+        if error.error_count() > MOST_ERRORS:
+            return repaired
         for name in {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}:
             value = given.get(name)
             if value is None and name in given and name in self._defaults:
@@ -66,13 +73,17 @@ class Arguments:
         return repaired
 
     def _explain(self, given: Mapping[str, Any], error: ValidationError) -> InvalidArguments:
-        lines = "\n".join(f"- {line}" for line in self._lines(given, error))
-        return InvalidArguments(f"invalid arguments\n{lines}".encode(errors="replace").decode())
+        count = error.error_count()
+        too_many = f"{count} values do not fit; send less at a time"
+        lines = self._lines(given, error) if count <= MOST_ERRORS else [too_many]
+        left = [f"and {len(lines) - MOST_LINES} more like these"] if len(lines) > MOST_LINES else []
+        text = "\n".join(f"- {line}" for line in [*lines[:MOST_LINES], *left])
+        return InvalidArguments(f"invalid arguments\n{text}".encode(errors="replace").decode())
 
     def _lines(self, given: Mapping[str, Any], error: ValidationError) -> list[str]:
         lines: dict[str, None] = {}
         for detail in error.errors(include_url=False):
-            name = location(detail, given)
+            name = location(detail, given)[:LONGEST_NAME]
             if detail["type"] == "extra_forbidden":
                 unused = [known for known in self._names if known not in given]
                 lines[f"{name}: unknown argument; {did_you_mean(name, unused) or _list_of(self._names)}"] = None

@@ -56,6 +56,8 @@ class Call(Generic[S]):
     """How many seconds the call was given."""
     deadline: float
     """When it is cancelled, on the clock of `anyio.current_time()`."""
+    hurried: bool = field(default=False, repr=False, kw_only=True)
+    """Whether the client gave it less time than it would have had; that it was too little tells nothing of backends."""
     pools: Pools = field(repr=False)
     request: "ServerRequestContext[Any, Any] | None" = field(default=None, repr=False)
     environment: str = "default"
@@ -119,7 +121,7 @@ class Call(Generic[S]):
             yield
         except BaseException as error:
             cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-            self.trail.end(error, late=cancelled and self.remaining == 0)
+            self.trail.end(error, late=cancelled and self.remaining == 0 and not self.hurried)
             raise
         self.trail.end(None, late=False)
 

@@ -1,6 +1,7 @@
 """An endpoint: a path, a fixed list of tools, prompts and resources, and the one MCP server that answers for them."""
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -44,7 +45,7 @@ from pegboard.resources import BoundResource
 from pegboard.results import Results
 from pegboard.security.credentials import Sent
 from pegboard.security.limits import TooMuch
-from pegboard.security.principal import Principal
+from pegboard.security.principal import Principal, id_of
 from pegboard.settings import CallSettings
 from pegboard.spans import span_of_message
 from pegboard.tools import BoundTool, Runner, too_slow
@@ -67,7 +68,10 @@ SERVER_BUSY = -32000
 """The code of an error that says: not now."""
 
 MAX_SUBSCRIPTIONS = 1000
+SUBSCRIPTIONS_OF_ONE = 250
+"""Most of them that one key has, so that none takes those of all others."""
 ANNOUNCE_TIMEOUT = 1.0
+LONGEST_URI = 1000
 
 MAX_VIEWS = 64
 """How many different sights of one endpoint are kept."""
@@ -103,6 +107,7 @@ class Endpoint:
         self._seen_by: set[str] = set()
         self._building = anyio.Lock()
         self._sessions: dict[object, ServerSession] = {}
+        self._subscribed: Counter[Hashable] = Counter()
         self._choices = Choices()
         self.server = self._build_server(version)
         # In place of the SDK's, which costs 5 % of a call even when its span goes nowhere. Provisional API.
@@ -243,6 +248,20 @@ class Endpoint:
             instructions=view.instructions,
         )
 
+    async def _listen(
+        self, context: Context, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        """Tell a client of changes until one of both has enough of it."""
+        owner = id_of(principal_of(context))
+        if owner is not None and self._subscribed[owner] >= SUBSCRIPTIONS_OF_ONE:
+            raise MCPError(SERVER_BUSY, f"this key has {SUBSCRIPTIONS_OF_ONE} subscriptions here; end one of them")
+        self._subscribed[owner] += 1
+        try:
+            return await self.listen(context, params)
+        finally:
+            self._subscribed[owner] -= 1
+            self._subscribed = +self._subscribed  # without those who have none
+
     async def _remember(self, context: Context, _: types.NotificationParams) -> None:
         """Keep the way to a session, to tell it of changes; the oldest of too many is forgotten."""
         self._sessions[_session_of(context)] = context.session  # there is none of 2026-07-28 that would say so
@@ -262,7 +281,7 @@ class Endpoint:
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
-            on_subscriptions_listen=self.listen,
+            on_subscriptions_listen=self._listen,
         )
         server.add_request_handler("server/discover", types.RequestParams, self._discover)
         server.add_notification_handler("notifications/initialized", types.NotificationParams, self._remember)
@@ -362,7 +381,7 @@ class Endpoint:
             self._deny(context, [one for one in self._whole(context).prompts if one.name == params.name])
             raise MCPError(types.INVALID_PARAMS, _unknown("prompt", params.name, view.prompts))
         call = self._call(context, prompt)
-        messages = await self._answer(prompt.name, call, partial(prompt.render, params.arguments, call))
+        messages = await self._answer(params.arguments, call, partial(prompt.render, params.arguments, call))
         return types.GetPromptResult(description=prompt.definition.description, messages=messages)
 
     async def _read_resource(
@@ -372,27 +391,34 @@ class Endpoint:
             values = resource.match(params.uri)
             if values is not None:
                 call = self._call(context, resource)
-                contents = await self._answer(resource.name, call, partial(resource.read, params.uri, values, call))
+                contents = await self._answer(values, call, partial(resource.read, params.uri, values, call))
                 return types.ReadResourceResult(contents=[contents])
         self._deny(context, [one for one in self._whole(context).resources if one.match(params.uri) is not None])
-        raise MCPError(types.INVALID_PARAMS, f"there is no resource {params.uri!r} here", {"uri": params.uri})
+        uri = params.uri[:LONGEST_URI]  # and not back all that somebody has sent
+        raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri!r} here", {"uri": uri})
 
-    async def _answer(self, name: str, call: Call[Any], work: Callable[[], Awaitable[T]]) -> T:
-        """Run what has no error result of its own under the same rules as a tool: deadline, masking, reference."""
-        try:
-            async with self._runner.limits.running(call.principal, call.plugin, call.deadline):
-                with anyio.CancelScope(deadline=call.deadline), call.borrowing():
-                    call.settings = call.sent.over(call.settings)
-                    return await work()
-        except TooMuch as limit:
-            raise MCPError(SERVER_BUSY, limit.message, {"retryAfter": limit.retry_after}) from None
-        except PegboardError as error:
-            raise MCPError(types.INVALID_PARAMS, self._runner.told(error, call)) from None
-        except (MCPError, anyio.get_cancelled_exc_class()):
-            raise
-        except BaseException:  # noqa: BLE001 # what a plugin raises must not reach the client with its text
-            raise MCPError(types.INTERNAL_ERROR, self._runner.crashed(call.plugin, name, "a crash")) from None
-        raise MCPError(types.INTERNAL_ERROR, too_slow(name, call))
+    async def _answer(self, given: Mapping[str, Any] | None, call: Call[Any], work: Callable[[], Awaitable[T]]) -> T:
+        """Run what has no error result of its own under the same rules as a tool: record, deadline, masking."""
+        with self._runner.audit.call(call, given, read_only=True) as record:
+            try:
+                async with self._runner.limits.running(call.principal, call.plugin, call.deadline):
+                    with anyio.CancelScope(deadline=call.deadline), call.borrowing():
+                        call.settings = call.sent.over(call.settings)
+                        answer = await work()
+                        record.outcome = "ok"
+                        return answer
+            except TooMuch as limit:
+                record.refuse(limit.limit)
+                raise MCPError(SERVER_BUSY, limit.message, {"retryAfter": limit.retry_after}) from None
+            except PegboardError as error:
+                raise MCPError(types.INVALID_PARAMS, self._runner.told(error, call)) from None
+            except (MCPError, anyio.get_cancelled_exc_class()):
+                raise
+            except BaseException:  # noqa: BLE001 # what a plugin raises must not reach the client with its text
+                told = self._runner.crashed(call.plugin, call.tool, "a crash", record)
+                raise MCPError(types.INTERNAL_ERROR, told) from None
+            record.outcome = "timeout"
+            raise MCPError(types.INTERNAL_ERROR, too_slow(call.tool, call))
 
     def _call(
         self,
@@ -410,6 +436,7 @@ class Endpoint:
             endpoint=self.offer.name,
             timeout=seconds,
             deadline=anyio.current_time() + seconds,
+            hurried=seconds < (timeout or self._calls.deadline),
             pools=self._pools,
             request=context,
             limits=self._results.limits,

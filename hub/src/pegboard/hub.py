@@ -24,6 +24,7 @@ from pegboard.keeper import Keepers, Kept
 from pegboard.loading import Loaded, Loader, Owner, Quarantined
 from pegboard.metrics import Metrics
 from pegboard.offers import all_tools, check_budget, needless, offers_of, offers_to
+from pegboard.overdue import Overdue
 from pegboard.overflow import Overflow
 from pegboard.plugin import HUB, Plugin, PluginSettings
 from pegboard.pools import Pools
@@ -87,6 +88,7 @@ class Hub:
         self._found = None if found is None else list(found)
         self._started = time.monotonic()
         self._lifespans = Keepers(open_timeout=self.settings.loading.timeout)
+        self._overdue = Overdue()
         self._open_lifespans: dict[Owner, Kept[Any]] = {}
         self._stack = AsyncExitStack()
         self._reloading = anyio.Lock()
@@ -96,6 +98,7 @@ class Hub:
             await stack.enter_async_context(self.audit)  # left last: the calls that a stop cancels are on record, too
             await stack.enter_async_context(self.limits)
             await stack.enter_async_context(self._lifespans)
+            await self._lifespans.keep("the watch over calls", self._overdue.run())
             await stack.enter_async_context(self.pools)
             await stack.enter_async_context(self.results)
             await self._serve(self.settings)
@@ -311,6 +314,7 @@ class Hub:
             credentials=CredentialHeaders(plugin.plugin for plugin in self.plugins),
             confirmations=confirmations,
             tells=self.settings.log.calls,
+            overdue=self._overdue,
         )
         before, calls = self.endpoints, self.settings.calls
         self.endpoints = {path: before.get(path) or self._endpoint(view) for path, view in views.items()}

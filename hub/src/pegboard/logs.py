@@ -48,14 +48,20 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _calls = logging.getLogger("pegboard.calls")
 
 
-def configure_logging(level: str, format: Format = "text") -> None:  # noqa: A002 # the setting's name
+def configure_logging(
+    level: str,
+    format: Format = "text",  # noqa: A002 # the setting's name
+    worker: str | None = None,
+) -> None:
     """Write the hub's log to standard error from now on; called by the command line only.
+
+    Each line names the `worker`, where this process is one of several.
 
     Lines are written by a thread, so nobody waits for a terminal or a pipe; what waits at the end of the process is
     written then.
     """
     as_json = format == "json" or (format == "auto" and not sys.stderr.isatty())
-    handler = LogHandler(sys.stderr, as_json=as_json)
+    handler = LogHandler(sys.stderr, as_json=as_json, worker=worker)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Looked up for each record otherwise, and no line shows them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -96,8 +102,9 @@ def tell_ended(call: "Call[Any]", outcome: str, seconds: float, ref: str | None)
 class LogHandler(logging.Handler):
     """Takes from a record what its line will say, and hands that to a writer."""
 
-    def __init__(self, stream: TextIO, *, as_json: bool, most: int = MOST) -> None:
+    def __init__(self, stream: TextIO, *, as_json: bool, most: int = MOST, worker: str | None = None) -> None:
         super().__init__()
+        self._worker = worker
         self._redactor = Redactor()
         self._render = self._as_json if as_json else self._as_text
         self.writer = Writer(stream, self._rendered, _lost, most=most)
@@ -142,14 +149,15 @@ class LogHandler(logging.Handler):
     def _as_text(self, fields: Fields) -> str:
         said = self._shown(fields)
         what = _call_line(said) if said["event"] == CALL and "outcome" in said else said["event"]
-        lines = [f"{said['timestamp']} {said['level']:7} {said['logger']}: {_escaped(what)}"]
+        who = f"{self._worker} " if self._worker else ""
+        lines = [f"{said['timestamp']} {said['level']:7} {who}{said['logger']}: {_escaped(what)}"]
         # Behind a mark, so that no line of what a traceback shows can look like one of ours.
         lines += [f"    | {_escaped(line)}" for line in said.get("traceback", "").splitlines()]
         return "\n".join(lines) + "\n"
 
     def _shown(self, fields: Fields) -> Fields:
         """What is written of them, where they are not `None`."""
-        shown = {name: value for name, value in fields.items() if value is not None}
+        shown = {name: value for name, value in {**fields, "worker": self._worker}.items() if value is not None}
         shown["timestamp"] = _time(shown["timestamp"])
         if "session" in shown:
             shown["session"] = session_mark(shown["session"])

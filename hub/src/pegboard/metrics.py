@@ -27,7 +27,7 @@ METHODS = frozenset((
 FAILED = ("error", "crash", "timeout", "cancelled", "denied")
 """The outcomes of calls that are errors; the others are `ok` and `asked`."""
 
-LIMITS = ("rate", "key", "plugin", "session", "sessions", "address")
+LIMITS = ("rate", "key", "plugin", "session", "sessions", "key_sessions", "address")
 DENIALS = (
     "none",
     "several",

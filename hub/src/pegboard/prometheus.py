@@ -1,7 +1,7 @@
 """The Prometheus format: what was counted and how things are, through OpenTelemetry, as the text that is scraped."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,10 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from pegboard.metrics import Cell, Labels, Metrics, Reading, Spread
 
@@ -94,3 +97,30 @@ class _Reader(PrometheusMetricReader):
             min=0.0,
             max=0.0,
         )
+
+
+def joined(texts: Mapping[str, str], accept: str) -> tuple[bytes, str]:
+    """What several processes answer, as one text with its content type: each series has the label `worker`.
+
+    Nothing is added up here. A sum would fall when one of them is started anew, and Prometheus would take that for a
+    restart of all; a sum of its rates is right.
+    """
+    families: dict[str, Family] = {}
+    for worker, text in texts.items():
+        for found in text_string_to_metric_families(text):
+            family = families.setdefault(found.name, Family(found.name, found.documentation, found.type))
+            family.samples += [one._replace(labels={**one.labels, "worker": worker}) for one in found.samples]
+    encode, kind = choose_encoder(accept)
+    registry = CollectorRegistry()
+    registry.register(_Families(families.values()))
+    return encode(registry), kind
+
+
+class _Families(Collector):
+    """What is there already, as something to collect."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Family]:
+        return self._families

@@ -149,6 +149,7 @@ class ServerSettings(Section):
         pattern="^[a-z0-9][a-z0-9-]{0,62}$",
         description="The name of this replica, which then stands in the paths its SSE clients post to.",
     )
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that serve the port together.")
     stateless: bool = Field(default=False, description="Keep no `/mcp` sessions, so that any replica can answer.")
     secret: SecretStr | None = Field(
         default=None, min_length=32, description="What replicas sign cursors and confirmations with; the same for all."
@@ -231,6 +232,7 @@ class LimitSettings(Section):
         default=None, ge=1, description="Most of them at once; a tenth if not said, but not less than 10."
     )
     calls_per_key: int = Field(default=64, ge=1, description="Calls of one key that run at once.")
+    sessions_per_key: int = Field(default=250, ge=1, description="Sessions of one key that are open at once.")
     calls_per_plugin: int = Field(default=128, ge=1, description="Calls of one plugin that run at once.")
     queue: int = Field(default=1024, ge=0, description="Calls that may wait for their plugin.")
     queue_timeout: Seconds = Field(default=5, description="Seconds a call waits for its plugin.")

@@ -33,6 +33,7 @@ from pegboard.functions import awaitable
 from pegboard.logs import tell_ended
 from pegboard.metrics import Metrics
 from pegboard.output import Output, Result, error_result
+from pegboard.overdue import Overdue
 from pegboard.plugin import Function, Plugin, ToolMark, mark_of
 from pegboard.results import Results
 from pegboard.rows import Rows
@@ -283,6 +284,7 @@ class Runner:
     """Where a second call may confirm the first; `None` where the operator does not want that."""
     tells: bool = True
     """Whether the log has a line for each call."""
+    overdue: Overdue = field(default_factory=Overdue)
 
     async def __call__(self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any]) -> Answer:
         try:
@@ -292,6 +294,7 @@ class Runner:
             return error_result(str(refusal))
         before = RUNNING.set(call)
         self.metrics.running += 1
+        self.overdue.began(call)
         try:
             with record:
                 try:
@@ -304,6 +307,7 @@ class Runner:
         finally:
             RUNNING.reset(before)
             self.metrics.running -= 1
+            self.overdue.ended(call)
             self._ended(call, record)
 
     def _ended(self, call: Call[Any], record: Record) -> None:

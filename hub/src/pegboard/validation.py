@@ -8,6 +8,7 @@ from typing import Any, cast
 from pydantic_core import ErrorDetails
 
 MAX_SHOWN = 60
+MAX_NAME = 100
 
 MESSAGES: Mapping[str, str] = {
     "missing": "required",
@@ -67,8 +68,8 @@ def message(detail: ErrorDetails) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the nearest known name, or an empty string."""
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    """`did you mean 'x'?` for the nearest known name, or an empty string; reads the beginning of a long name only."""
+    close = get_close_matches(name[:MAX_NAME], known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else ""
 
 

@@ -37,6 +37,12 @@ class Client(httpx.AsyncClient):
         except AWAY:
             self.note(False)
             raise
+        except AttributeError as error:
+            # What uvloop makes of a connection that is reset while httpcore asks for its address.
+            if error.name != "getpeername":
+                raise
+            self.note(False)
+            raise httpx.ConnectError("the connection was reset as it opened", request=request) from error
         finally:
             self.sending -= 1
         self.note(True)

@@ -4,14 +4,14 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 from mcp_types import ElicitResult
 from pydantic import Field, SecretStr
 
@@ -142,6 +142,41 @@ async def test_every_way_a_call_can_end_is_one_record(path: Path, caplog: pytest
         "shop_give_up": ("crash", True),
     }
     assert f"ref {found['shop_crash']['ref']}" in caplog.text
+
+
+@pytest.mark.parametrize("era", ["handshake", "stateless"])
+async def test_prompts_and_resources_are_on_record_as_tools_are(path: Path, era: Era) -> None:
+    """What they run reads backends, too, and by the same key."""
+
+    async def ask(about: str) -> str:
+        """Ask."""
+        if about == "crash":
+            raise RuntimeError(CANARY)
+        if about == "refuse":
+            raise ToolError("no")
+        if about == "wait":
+            await anyio.sleep_forever()
+        return about
+
+    async def page(number: int) -> str:
+        """Read."""
+        return str(number)
+
+    plugin = Plugin("desk", prompts=[ask], resources={"desk://{number}": page})
+    given: dict[str, Any] = {"audit": {"file": str(path)}, "calls": {"deadline": 0.05}}
+    with anyio.fail_after(10):
+        async with connect(plugin, settings=given, era=era) as client:
+            for about in ("x", "refuse", "crash", "wait"):
+                with nullcontext() if about == "x" else pytest.raises(MCPError):
+                    await client.get_prompt("desk_ask", {"about": about})
+            await client.read_resource("desk://7")
+
+    told = [(record["plugin"], record["outcome"], record["arguments"]) for record in records(path)]
+    endings = {"x": "ok", "refuse": "error", "crash": "crash", "wait": "timeout"}
+    assert told[:4] == [("desk", outcome, {"about": about}) for about, outcome in endings.items()]
+    assert [(plugin, outcome) for plugin, outcome, _ in told[4:]] == [("desk", "ok")]
+    assert "ref" in records(path)[2]
+    assert CANARY not in path.read_text()
 
 
 @pytest.mark.parametrize("era", ["handshake", "stateless"])

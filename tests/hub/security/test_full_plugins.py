@@ -63,12 +63,14 @@ async def test_a_call_beyond_is_an_error_with_the_remedy_and_a_record(era: Era, 
     assert [(r["event"], r["outcome"], r.get("reason")) for r in records] == [
         ("denied", "denied", "plugin"),
         ("call", "ok", None),
+        ("call", "ok", None),  # the prompt at the end
     ]
 
 
 @pytest.mark.parametrize("era", ["handshake", "stateless"])
-async def test_prompts_and_resources_count_and_are_errors_of_the_protocol(era: Era) -> None:
-    async with full(era) as client:
+async def test_prompts_and_resources_count_and_are_errors_of_the_protocol(era: Era, tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    async with full(era, audit={"file": str(path)}) as client:
         with pytest.raises(MCPError, match="shop is busy") as prompt:
             await client.get_prompt("shop_ask")
         with pytest.raises(MCPError, match="shop is busy") as resource:
@@ -76,3 +78,5 @@ async def test_prompts_and_resources_count_and_are_errors_of_the_protocol(era: E
 
     for raised in (prompt, resource):
         assert (raised.value.code, raised.value.error.data) == (-32000, {"retryAfter": 1})
+    denied = [record for line in path.read_text().splitlines() if (record := json.loads(line))["event"] == "denied"]
+    assert [(record["plugin"], record["reason"]) for record in denied] == [("shop", "plugin")] * 2

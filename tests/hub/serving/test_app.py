@@ -9,8 +9,10 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from pegboard import Plugin
+from pegboard import Call, Plugin, endpoint
 from pegboard.builtin import HubPlugin
+from pegboard.security.keys import Key
+from pegboard.security.scopes import Scopes
 from pegboard.serving.app import HubApp
 from pegboard.testing import hub_of
 
@@ -30,9 +32,12 @@ class Browser:
         self.app = app
         self.http = http
 
-    async def modern(self, method: str, name: str | None = None, request_id: Any = 1, **params: Any) -> httpx.Response:
+    async def modern(
+        self, method: str, name: str | None = None, request_id: Any = 1, authorization: str = "", **params: Any
+    ) -> httpx.Response:
         """One request of 2026-07-28."""
         headers = {"accept": BOTH, "mcp-protocol-version": MODERN, "mcp-method": method}
+        headers |= {"authorization": authorization} if authorization else {}
         if name is not None:
             headers["mcp-name"], params["name"] = name, name
         message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": {**params, "_meta": META}}
@@ -187,6 +192,40 @@ async def test_nothing_new_is_taken_while_the_hub_drains() -> None:
     assert (answer.status_code, answer.json()["id"], answer.headers["retry-after"]) == (503, 7, "1")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("name", ["mcp-session-id", "mcp-protocol-version"])
+async def test_a_header_that_decides_who_answers_is_sent_once(method: str, name: str) -> None:
+    """S-05 and S-20: the SDK takes the first, so that the second could name what is somebody else's."""
+    values = {"mcp-session-id": ["mine", "theirs"], "mcp-protocol-version": ["2025-11-25", MODERN]}[name]
+    async with browser(WEATHER) as page:
+        headers = [("accept", BOTH), *((name, value) for value in values)]
+        answer = await page.http.request(method, "/mcp", headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32020)
+    assert answer.json()["error"]["message"] == f"{name} header appears more than once"
+
+
+async def test_other_headers_may_be_repeated() -> None:
+    async with browser(WEATHER) as page:
+        answer = await page.http.get("/mcp", headers=[("accept", "text/html"), ("accept", "text/plain")])
+
+    assert answer.status_code != 400 or "more than once" not in answer.text
+
+
+async def test_without_sessions_nobody_chooses_for_the_session_of_somebody_else() -> None:
+    """S-05: where none are kept, a client may name any, and nobody has looked whose it is."""
+
+    async def session(call: Call[Any]) -> str:
+        """Tell."""
+        return str(call.session)
+
+    async with browser(Plugin(name="weather", tools=[session]), server={"stateless": True}) as page:
+        answer = await page.legacy("tools/call", "theirs", name="weather_session", arguments={})
+
+    assert "theirs" not in answer.text
+    assert "None" in answer.text
+
+
 async def test_one_session_too_many_is_told_when_to_come_back() -> None:
     async with browser(WEATHER, server={"max_sessions": 1}) as page:
         await page.initialize()
@@ -238,6 +277,31 @@ async def test_a_subscription_ends_with_a_result_when_the_hub_closes() -> None:
         assert page.app.traffic.streams.value == 0
 
     assert '"result"' in answers[0].text
+
+
+async def test_one_key_does_not_take_the_subscriptions_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "SUBSCRIPTIONS_OF_ONE", 1)
+    ann, ben = Key.create("ann", Scopes.of(["*"])), Key.create("ben", Scopes.of(["*"]))
+    keys = {key.name: {"id": key.id, "sha256": key.sha256, "scopes": ["*"]} for key, _ in (ann, ben)}
+    answers: list[str] = []
+
+    async with browser(WEATHER, keys=keys) as page:
+
+        async def listen(key: str) -> None:
+            answer = await page.modern("subscriptions/listen", authorization=f"Bearer {key}", notifications={})
+            answers.append(answer.text)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen, ann[1])
+            await anyio.wait_all_tasks_blocked()
+            await listen(ann[1])
+            tasks.start_soon(listen, ben[1])
+            await anyio.wait_all_tasks_blocked()
+            assert page.app.traffic.subscriptions.value == 2
+            page.app.close_subscriptions()
+
+    assert "this key has 1 subscriptions here; end one of them" in answers[0]
+    assert all('"result"' in answer for answer in answers[1:])
 
 
 async def test_the_stream_of_a_session_ends_when_the_hub_closes() -> None:

@@ -101,6 +101,15 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_whole(
     assert problem.message == "the body is larger than 1024 bytes"
 
 
+async def test_what_a_session_keeps_of_its_client_is_small() -> None:
+    """Else one key keeps as many megabytes as it may open sessions, times four."""
+    hello = {**PING, "method": "initialize", "params": {"clientInfo": {"name": "x" * 66_000, "version": "1"}}}
+
+    problem = await refusal(chunk(json.dumps(hello).encode()))
+
+    assert (problem.status, problem.message) == (413, "initialize is larger than 65536 bytes")
+
+
 async def test_a_refusal_can_pass_a_context_manager() -> None:
     @contextmanager
     def counting() -> Generator[None]:
@@ -167,6 +176,8 @@ async def test_what_is_no_json_is_refused_without_being_shown(raw: bytes) -> Non
         ({**PING, "id": 1.5}, "the id must be a string or an integer"),
         ({**PING, "id": True}, "the id must be a string or an integer"),
         ({**PING, "id": 2**63}, "the id must be a string or an integer"),
+        ({**PING, "id": "x" * 1001}, "of at most 1000 characters"),
+        ({**PING, "params": {"_meta": {"progressToken": "x" * 1001}}}, "the progressToken must be a string or an"),
     ],
 )
 async def test_what_is_no_message_is_refused_with_the_reason(message: Any, words: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from tests.hub.serving.test_guard import served
 from uvicorn.server import ServerState
 
 from pegboard.serving import server
-from pegboard.serving.heads import LONGEST, TIMEOUT, Protocol
+from pegboard.serving.heads import LINGER, LONGEST, TIMEOUT, Protocol
+from pegboard.settings import ServerSettings
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
 
@@ -30,8 +32,8 @@ class Loop:
         self.timers: list[Timer] = []
         self.tasks = 0
 
-    def call_later(self, seconds: float, then: Callable[[], None]) -> Timer:
-        self.timers.append(Timer(seconds, then))
+    def call_later(self, seconds: float, then: Callable[..., None], *args: Any) -> Timer:
+        self.timers.append(Timer(seconds, partial(then, *args)))
         return self.timers[-1]
 
     def create_task(self, work: Any, **_: Any) -> "asyncio.Future[None]":
@@ -43,7 +45,8 @@ class Loop:
 class Transport:
     def __init__(self) -> None:
         self.written = b""
-        self.closed = False
+        self.closed = self.aborted = False
+        self.unread = 0
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -51,7 +54,16 @@ class Transport:
     def close(self) -> None:
         self.closed = True
 
+    def abort(self) -> None:
+        self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
     def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
         pass
 
     def is_closing(self) -> bool:
@@ -66,7 +78,7 @@ class Connection:
         self.loop, self.transport = Loop(), Transport()
         config = uvicorn.Config(served, lifespan="off", ws="none", log_config=None)
         config.load()
-        self.protocol = Protocol(config, ServerState(), {}, self.loop)
+        self.protocol = Protocol(config, ServerState(), {}, self.loop, stalled_timeout=7)
         self.protocol.connection_made(self.transport)  # pyright: ignore[reportArgumentType] # as much of it as is used
 
     def send(self, data: bytes) -> None:
@@ -77,16 +89,86 @@ class Connection:
         self.protocol.cycle.response_complete = True
         self.protocol.cycle.on_response()
 
+    @property
+    def waiting(self) -> list[Timer]:
+        """What ends the connection if nothing comes."""
+        return [timer for timer in self.loop.timers if not timer.cancelled]
+
 
 @pytest.fixture
 async def connection() -> Connection:
     return Connection()
 
 
+async def test_a_connection_that_says_nothing_ends(connection: Connection) -> None:
+    """F-20: nobody needs a key to hold one open."""
+    (timer,) = connection.waiting
+    timer.then()
+
+    assert (timer.seconds, connection.transport.closed) == (TIMEOUT, True)
+
+
 async def test_a_head_that_comes_at_once_costs_no_timer(connection: Connection) -> None:
     connection.send(HEAD + b"{}")
 
-    assert (connection.loop.tasks, connection.loop.timers) == (1, [])
+    assert (connection.loop.tasks, connection.waiting, len(connection.loop.timers)) == (1, [], 1)
+
+
+@pytest.mark.parametrize("rest", [b"", b"x", b"xx"])
+async def test_a_body_that_goes_on_behind_the_answer_ends_the_connection(connection: Connection, rest: bytes) -> None:
+    """F-20: a refusal comes before the body, and whoever goes on with that byte by byte stays no longer for it."""
+    connection.send(HEAD.replace(b"2", b"9"))
+    connection.answered()
+    for byte in rest:
+        connection.send(bytes([byte]))
+
+    timer = connection.waiting[-1]
+    timer.then()
+
+    assert (timer.seconds, connection.transport.closed) == (LINGER, True)
+
+
+async def test_a_body_that_ends_behind_the_answer_leaves_the_connection_open_for_the_next(
+    connection: Connection,
+) -> None:
+    connection.send(HEAD)
+    connection.answered()
+    connection.send(b"{}")
+
+    (timer,) = connection.waiting
+    assert timer.seconds == connection.protocol.timeout_keep_alive
+
+    connection.send(HEAD + b"{}")
+    assert (connection.loop.tasks, connection.waiting) == (2, [])
+
+
+async def test_the_answer_to_one_request_does_not_end_the_next(connection: Connection) -> None:
+    connection.send(HEAD + b"{}" + HEAD)
+    connection.protocol.on_response_complete()
+
+    assert (connection.loop.tasks, connection.waiting) == (2, [])
+
+
+async def test_a_client_that_does_not_read_is_cut_off(connection: Connection) -> None:
+    """F-15: closing alone would wait until it has read all."""
+    connection.transport.unread = 1000
+    connection.protocol.pause_writing()
+    timer = connection.waiting[-1]
+    timer.then()
+    connection.protocol.connection_lost(None)
+
+    assert (timer.seconds, connection.transport.aborted, connection.waiting) == (7, True, [])
+
+
+async def test_a_client_that_reads_slowly_may_take_its_time(connection: Connection) -> None:
+    connection.transport.unread = 1000
+    connection.protocol.pause_writing()
+    connection.transport.unread = 999
+    connection.waiting[-1].then()
+    again = connection.waiting[-1]
+    connection.protocol.resume_writing()
+
+    assert (again.cancelled, connection.transport.aborted) == (True, False)
 
 
 async def test_a_head_that_does_not_end_in_time_ends_the_connection(connection: Connection) -> None:
@@ -94,7 +176,7 @@ async def test_a_head_that_does_not_end_in_time_ends_the_connection(connection: 
     for byte in HEAD[:20]:
         connection.send(bytes([byte]))
 
-    (timer,) = connection.loop.timers
+    (timer,) = connection.waiting
     assert (timer.seconds, timer.cancelled) == (TIMEOUT, False)
     timer.then()
     assert connection.transport.closed
@@ -154,4 +236,4 @@ def test_without_httptools_h11_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(server, "find_spec", find_spec)
 
-    assert server._protocol() == "h11"  # pyright: ignore[reportPrivateUsage]
+    assert server._protocol(ServerSettings()) == "h11"  # pyright: ignore[reportPrivateUsage]

@@ -90,6 +90,42 @@ async def test_a_request_is_in_flight_until_its_answer_has_left() -> None:
         assert await line.ask(1) is None
 
 
+async def test_while_the_hub_drains_it_is_over_as_soon_as_everything_is_answered() -> None:
+    """F-25: refusals too, so that its client goes elsewhere after one failed call at most."""
+    async with wire() as line:
+        line.session.over = over = anyio.Event()
+        line.session.end_if_idle()
+        assert not over.is_set()
+
+        await line.ask(1)
+        with line.traffic.telling(line.session.end_if_idle):
+            await line.traffic.drain(0.01)
+        assert "shutting down" in problem(await line.ask(2)).message
+        await line.answer(1)
+        line.session.sent()
+        assert not over.is_set()
+        line.session.sent()
+        assert over.is_set()
+
+
+async def test_while_the_hub_drains_it_is_over_when_the_last_call_was_given_up() -> None:
+    async with wire() as line:
+        line.session.over = over = anyio.Event()
+        await line.ask(1)
+        line.traffic.draining = True
+        await line.cancel(1)
+        assert over.is_set()
+
+
+async def test_a_session_without_a_stream_of_its_own_does_not_end_before_the_hub() -> None:
+    async with wire() as line:
+        await line.ask(1)
+        line.traffic.draining = True
+        await line.answer(1)
+        line.session.sent()
+        assert line.session.over is None
+
+
 @pytest.mark.parametrize(("first", "second"), [(1, 1), ("a", "a"), (7, "7"), ("7", 7)])
 async def test_an_id_that_is_in_flight_is_refused(first: Id, second: Id) -> None:
     async with wire() as line:

@@ -91,6 +91,18 @@ async def test_draining_waits_for_answers_says_farewell_and_then_closes() -> Non
     assert traffic.closing.is_set()
 
 
+async def test_who_is_open_is_told_when_draining_begins() -> None:
+    traffic = Traffic()
+    told: list[str] = []
+
+    with traffic.telling(lambda: told.append("gone")):
+        assert told == []
+    with traffic.telling(lambda: told.append(f"open {traffic.draining}")), anyio.fail_after(5):
+        await traffic.drain(1)
+
+    assert told == ["open True"]
+
+
 async def test_draining_ends_when_the_grace_is_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "pegboard")
     traffic = Traffic()

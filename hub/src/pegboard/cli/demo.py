@@ -11,7 +11,7 @@ from pegboard.cli.clients import CLIENTS
 from pegboard.cli.demos import Demo, default_folder, installed_demos, remedy, running, with_demos, without_overrides
 from pegboard.cli.failures import Failure
 from pegboard.cli.options import address_options, config_option, debug_option, json_option
-from pegboard.cli.ready import describe, say_ready
+from pegboard.cli.ready import describe, ready_text, say_ready
 from pegboard.cli.starting import log_to_stderr, read_settings, run, stopped_by_signal
 from pegboard.cli.text import indented, print_json
 from pegboard.hub import Hub
@@ -78,7 +78,7 @@ def say(text: str) -> None:
 
 def tell_ready(hub: Hub, demos: list[Demo], url: str, as_json: bool) -> None:
     """Say on standard error how to connect and what to ask, and on standard output too for programs."""
-    say_ready(hub, url)
+    say_ready(ready_text(hub, url))
     snippet = json.dumps(CLIENTS["claude"].configuration("pegboard", f"{url}/sse"), indent=2)
     click.echo("or Claude Desktop with the following, and a restart of it", err=True)
     click.echo(f"(`pegboard connect claude --url {url} --write` writes it for you)\n\n{indented(snippet)}\n", err=True)

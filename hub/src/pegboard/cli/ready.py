@@ -31,19 +31,23 @@ def describe(hub: Hub, base: str) -> dict[str, Any]:
     }
 
 
-def say_ready(hub: Hub, base: str) -> None:
-    """Tell people on standard error what is served where, and how to connect; the log stands above it."""
+def say_ready(text: str) -> None:
+    """Tell people on standard error what `ready_text` has written; the log stands above it."""
     flush()
-    click.echo(click.style(f"pegboard {hub.version} is ready at {base}", bold=True) + "\n", err=True)
-    click.echo(indented(_endpoints(describe(hub, base))), err=True)
+    click.echo(text, err=True)
+
+
+def ready_text(hub: Hub, base: str) -> str:
+    """What is served where, and how to connect, for people."""
+    lines = [click.style(f"pegboard {hub.version} is ready at {base}", bold=True) + "\n"]
+    lines.append(indented(_endpoints(describe(hub, base))))
     for plugin in hub.quarantined:
         why = indented(plugin.why, 4).lstrip()
-        click.echo(f"\n  {click.style('not served:', fg='yellow')} {plugin.owner}\n    {why}", err=True)
+        lines.append(f"\n  {click.style('not served:', fg='yellow')} {plugin.owner}\n    {why}")
     key = asks_for_keys(hub.settings)
     having = f" and its key in {KEY_VARIABLE}" if key else ""
-    click.echo(
-        f"\nConnect a client that speaks only stdio{having} with\n\n  {mcp_remote_line(base, key=key)}\n", err=True
-    )
+    lines.append(f"\nConnect a client that speaks only stdio{having} with\n\n  {mcp_remote_line(base, key=key)}\n")
+    return "\n".join(lines)
 
 
 def _endpoints(described: dict[str, Any]) -> str:

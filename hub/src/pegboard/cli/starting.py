@@ -34,9 +34,13 @@ def read_settings(config: Path | None, *, server: dict[str, Any] | None = None, 
     return settings.model_copy(update=changes)
 
 
-def log_to_stderr(level: str, format: Format = "text") -> None:  # noqa: A002 # the setting's name
-    """Log at this level, or everything with `--debug`."""
-    configure_logging("debug" if wants_traceback(click.get_current_context()) else level, format)
+def log_to_stderr(
+    level: str,
+    format: Format = "text",  # noqa: A002 # the setting's name
+    worker: str | None = None,
+) -> None:
+    """Log at this level, or everything with `--debug`; each line names the worker, if the process is one."""
+    configure_logging("debug" if wants_traceback(click.get_current_context()) else level, format, worker)
 
 
 def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""The audit: one line for each call that was run and for each that was denied."""
+"""The audit: one line for each call of a tool, prompt or resource that was run, and for each that was denied."""
 
 import json
 import time
@@ -142,7 +142,7 @@ class Record:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.seconds = time.perf_counter() - self._start
-        outcome = _ending(error) if error is not None else self.outcome or _outcome(self.answer)
+        outcome = self.outcome or (_outcome(self.answer) if error is None else _ending(error))
         self.outcome = outcome
         if self._audit is None:
             return

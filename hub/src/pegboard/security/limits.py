@@ -14,12 +14,16 @@ from pegboard.security.shared import SharedBuckets
 from pegboard.security.turns import Busy, Turns
 from pegboard.settings import LimitSettings
 
-Limit = Literal["rate", "key", "plugin", "session", "sessions", "address"]
-"""What there are limits on: requests and calls of a key, calls of a plugin, a session, sessions, wrong credentials."""
+Limit = Literal["rate", "key", "plugin", "session", "sessions", "key_sessions", "address"]
+"""What there are limits on: requests and calls of a key, calls of a plugin, a session, sessions, those of a key, wrong
+credentials."""
 
 LONGEST_ADDRESS = 64
 BUSY_FOR = 1
 """Seconds after which a call may be tried again that found no place; nobody knows when there will be one."""
+
+SEAT_AFTER = 5
+"""Seconds after which another session may be opened, perhaps."""
 
 
 class TooMuch(Exception):  # noqa: N818 # an answer, not a failure
@@ -95,6 +99,13 @@ class Limits:
             at_once = f"{rate.burst} of them at once"
             message = f"too many requests: this key may send {rate.per_minute} a minute, {at_once}; try again in "
             raise self._too_much("rate", f"{message}{math.ceil(wait)} s", wait)
+
+    def seat(self, principal: Principal | None, taken: int) -> None:
+        """Let a key that has so many sessions open one more. Raises `TooMuch` when it has its share."""
+        most = self._settings.sessions_per_key
+        if principal is not None and taken >= most:
+            message = f"this key has {most} sessions open, as many as it may; close some of them"
+            raise self._too_much("key_sessions", message, SEAT_AFTER)
 
     async def failed(self, address: str) -> int | None:
         """Count a wrong credential from an address; returns in how many seconds to try again if there were too many."""

@@ -27,6 +27,7 @@ from pegboard.serving.pages import ALONE, Pages
 from pegboard.serving.proxies import behind
 from pegboard.serving.replies import headers_of
 from pegboard.serving.scrape import Scrape
+from pegboard.serving.seats import Seats
 from pegboard.serving.sse import SseEndpoint
 from pegboard.serving.streamable import StreamableEndpoint
 from pegboard.serving.traffic import Gauge, Traffic
@@ -61,6 +62,7 @@ class HubApp:
         self.scrape = Scrape(hub, self.traffic, self._sessions, lambda: self.pages.is_ready)
         self._pages = _pages(self.pages, self.scrape, self._resource)
         self.denials = Denials(hub.limits, hub.audit, hub.metrics)
+        self._seats = Seats(self.denials)
         self.auth = Authentication(self._route, verifiers_of(hub.settings), self.denials)
         self.auth.resource = Resource(hub.settings.oauth)
         self._host = hub.settings.server.host
@@ -109,16 +111,17 @@ class HubApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
                 target = names.get(scope["path"], scope["path"])
-                scope = {**scope, "path": target if target in own else f"/-{scope['path']}", ALONE: path}
+                is_own = target in own or target.startswith(f"{path}/messages/")  # of another worker's session
+                scope = {**scope, "path": target if is_own else f"/-{scope['path']}", ALONE: path}
             await self.asgi(scope, receive, send)
 
         return app
 
     async def _serve(self, endpoint: Endpoint) -> _Served:
         path, settings = endpoint.offer.path, self.hub.settings.server
-        sse = SseEndpoint(endpoint, settings, self.traffic, self.sse_sessions, self.auth, self.denials)
+        sse = SseEndpoint(endpoint, settings, self.traffic, self.sse_sessions, self.auth, self.denials, self._seats)
         streamable = StreamableEndpoint(
-            endpoint, settings, self.traffic, self.auth, self.denials, keep_lists=not self.hub.tracing
+            endpoint, settings, self.traffic, self.auth, self.denials, self._seats, keep_lists=not self.hub.tracing
         )
         sessions = await self._keepers.keep(f"the sessions of {path or '/'}", streamable.run())
         routes: dict[str, ASGIApp] = {

@@ -16,6 +16,12 @@ from pegboard.settings import ServerSettings
 MAX_DIGITS = 18
 """Of a number that is worth reading; Python refuses to read one of thousands."""
 
+LONGEST_HELLO = 64 * 1024
+"""Bytes of an `initialize`, most of which a session keeps for as long as it lasts."""
+
+LONGEST_NAME = 1000
+"""Characters of what a client calls its request or its progress; each message about it says it again."""
+
 
 class Refusal(Exception):  # noqa: N818 # an answer, not a failure
     """Why a body is not taken: the HTTP status, the JSON-RPC code and a sentence."""
@@ -83,7 +89,10 @@ async def read_body(scope: Scope, receive: Receive, settings: ServerSettings) ->
         problem = _problem_with(message)
         if problem is not None:
             raise Refusal(400, INVALID_REQUEST, f"Invalid Request: {problem}")
-        return Body(raw, message)
+        body = Body(raw, message)
+        if body.method == "initialize" and len(raw) > LONGEST_HELLO:
+            raise Refusal(413, INVALID_REQUEST, f"initialize is larger than {LONGEST_HELLO} bytes")
+        return body
     raise Refusal(408, PARSE_ERROR, f"the body did not arrive within {settings.body_timeout:g} s")
 
 
@@ -123,11 +132,22 @@ def _problem_with(message: Any) -> str | None:
         return "the method must be a string"
     if not isinstance(fields.get("params"), dict | None):
         return "the params must be an object"
-    if "id" in fields and not _is_id(fields["id"]):
-        return "the id must be a string or an integer"
+    if "id" in fields and not _is_name(fields["id"]):
+        return f"the id must be a string or an integer, of at most {LONGEST_NAME} characters"
+    if not _is_name(_progress_token(fields.get("params") or {})):
+        return f"the progressToken must be a string or an integer, of at most {LONGEST_NAME} characters"
     return None
 
 
-def _is_id(value: Any) -> bool:
+def _progress_token(params: Mapping[str, Any]) -> Any:
+    """What the client calls its progress, if it does; the SDK finds what is no metadata."""
+    meta: object = params.get("_meta")
+    token = cast(Mapping[str, Any], meta).get("progressToken") if isinstance(meta, dict) else None
+    return "" if token is None else token
+
+
+def _is_name(value: Any) -> bool:
     # An integer of more than 64 bits comes back as another one in many clients, and is answered to nobody.
-    return isinstance(value, str) or (type(value) is int and value.bit_length() < 64)
+    if isinstance(value, str):
+        return len(value) <= LONGEST_NAME
+    return type(value) is int and value.bit_length() < 64

@@ -84,12 +84,18 @@ class Denials:
 
     async def admit(self, scope: Scope) -> TooMuch | None:
         """Count one request of whoever sent it; returns why it is not taken."""
-        principal: Principal | None = scope.get(PRINCIPAL)
         try:
-            await self._limits.admit(principal)
+            await self._limits.admit(scope.get(PRINCIPAL))
         except TooMuch as limit:
-            self._add(_Kind(limit.limit, address_of(scope), principal.id if principal is not None else None))
-            return limit
+            return self._limited(scope, limit)
+        return None
+
+    def seat(self, scope: Scope, taken: int) -> TooMuch | None:
+        """Let somebody who has so many sessions open one more; returns why not."""
+        try:
+            self._limits.seat(scope.get(PRINCIPAL), taken)
+        except TooMuch as limit:
+            return self._limited(scope, limit)
         return None
 
     def write(self) -> None:
@@ -97,6 +103,11 @@ class Denials:
         added_up, self._added_up = self._added_up, {}
         for (reason, address, principal), times in added_up.items():
             self._audit.denied(reason, address=address, principal=principal, times=times)
+
+    def _limited(self, scope: Scope, limit: TooMuch) -> TooMuch:
+        principal: Principal | None = scope.get(PRINCIPAL)
+        self._add(_Kind(limit.limit, address_of(scope), principal.id if principal is not None else None))
+        return limit
 
     def _add(self, kind: _Kind) -> int:
         if kind not in self._added_up and len(self._added_up) >= MOST_KINDS:

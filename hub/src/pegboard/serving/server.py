@@ -4,7 +4,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -19,9 +19,11 @@ from pegboard.hub import Hub
 from pegboard.lag import watching_the_loop
 from pegboard.serving.app import HubApp
 from pegboard.serving.auth import refuse_strangers
+from pegboard.serving.garbage import collected_seldom
 from pegboard.serving.signals import reload_on_hangup, stop_on_signal
 from pegboard.serving.tls import context_of
 from pegboard.serving.tls import load as load_certificate
+from pegboard.serving.workers.worker import Worker
 from pegboard.settings import HubSettings, ServerSettings
 
 log = logging.getLogger(__name__)
@@ -37,28 +39,39 @@ LoadSettings = Callable[[], HubSettings]
 
 
 async def serve_http(
-    hub: Hub, *, on_ready: Callable[[str], None] | None = None, load: LoadSettings | None = None
+    hub: Hub,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+    load: LoadSettings | None = None,
+    worker: Worker | None = None,
 ) -> None:
     """Serve an open hub until SIGTERM or SIGINT, then drain; `on_ready` gets the base URL once it listens.
 
     The first signal turns readiness off, lets calls in flight finish within `grace` seconds, ends the streams and
     returns. A second one ends the process at once with status 128 + signal. SIGHUP asks `load` for the settings and
-    serves by those; when they are wrong the log says why, and everything stays. Raises `ConfigError` when the address
-    is not loopback and nobody said that this is wanted, when it cannot be listened on, or for a wrong certificate.
+    serves by those; when they are wrong the log says why, and everything stays. As a `worker` it shares its port with
+    others, and only drains, however many signals come. Raises `ConfigError` when the address is not loopback and
+    nobody said that this is wanted, when it cannot be listened on, or for a wrong certificate.
     """
     settings = hub.settings.server
     app = HubApp(hub)
-    with ExitStack() as listeners:
+    if worker is not None:
+        app.asgi = worker.before(app.asgi)
+    with collected_seldom(), ExitStack() as listeners:
         tls = context_of(settings)
-        servers = [_Server(_config(asgi, tls), listeners.enter_context(at)) for at, asgi in _listen(app, settings)]
+        ports = [(listeners.enter_context(at), asgi) for at, asgi in _listen(app, settings, shared=worker is not None)]
+        servers = [_Server(_config(asgi, tls, settings), at) for at, asgi in ports]
 
         async def stop() -> None:
-            await app.traffic.drain(settings.grace, app.close_subscriptions)
+            async with anyio.create_task_group() as draining:
+                draining.start_soon(app.traffic.drain, settings.grace, app.close_subscriptions)
+                if worker is not None:
+                    draining.start_soon(worker.drained, settings.grace)
             for server in servers:
                 server.should_exit = True
 
-        async with watching_the_loop(hub.metrics.lagged), app.run(), anyio.create_task_group() as tasks:
-            tasks.start_soon(stop_on_signal, stop)
+        async with watching_the_loop(hub.metrics.lagged), app.run(), _among(worker), anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(stop_on_signal, stop, once=worker is not None))
             if load is not None:
                 tasks.start_soon(reload_on_hangup, partial(_reload, app, load, tls))
             if on_ready is not None:
@@ -76,10 +89,15 @@ def split_ports(hub: Hub) -> dict[str, int]:
     return {} if first is None else {path: first + index for index, path in enumerate(paths)}
 
 
-def _listen(app: HubApp, settings: ServerSettings) -> Iterator[tuple[socket.socket, ASGIApp]]:
-    yield listen(settings, authenticated=app.auth.is_on), app.asgi
+def _among(worker: Worker | None) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if worker is None else worker.run()
+
+
+def _listen(app: HubApp, settings: ServerSettings, *, shared: bool) -> Iterator[tuple[socket.socket, ASGIApp]]:
+    yield listen(settings, authenticated=app.auth.is_on, shared=shared), app.asgi
     for path, port in split_ports(app.hub).items():
-        yield listen(settings.model_copy(update={"port": port}), authenticated=app.auth.is_on), app.only(path)
+        own = settings.model_copy(update={"port": port})
+        yield listen(own, authenticated=app.auth.is_on, shared=shared), app.only(path)
 
 
 async def _reload(app: HubApp, load: LoadSettings, tls: ssl.SSLContext | None) -> None:
@@ -99,13 +117,17 @@ async def _reload(app: HubApp, load: LoadSettings, tls: ssl.SSLContext | None) -
     app.hub.reload_attempts += 1
 
 
-def listen(settings: ServerSettings, *, authenticated: bool = False) -> socket.socket:
-    """Open the listening socket. Raises `ConfigError` that says which setting to change."""
+def listen(settings: ServerSettings, *, authenticated: bool = False, shared: bool = False) -> socket.socket:
+    """Open the listening socket. Raises `ConfigError` that says which setting to change.
+
+    A `shared` one is one of several at the port, each of a process of its own, and the system spreads connections
+    evenly. Of one socket that all inherit, the first to wake would take a whole burst of them: 60 of 60, as measured.
+    """
     if not authenticated:
         refuse_strangers(settings)
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048, reuse_port=shared)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         raise ConfigError(f"cannot listen on {where}: {error.strerror}; choose another with --port") from error
@@ -118,10 +140,10 @@ def url_of(host: str, listener: socket.socket, *, tls: bool = False) -> str:
     return f"{scheme}://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
 
 
-def _config(app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(app: ASGIApp, tls: ssl.SSLContext | None, settings: ServerSettings) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http=_protocol(),
+        http=_protocol(settings),
         lifespan="off",
         ws="none",
         log_config=None,
@@ -136,12 +158,13 @@ def _config(app: ASGIApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
     return config
 
 
-def _protocol() -> Any:
+def _protocol(settings: ServerSettings) -> Any:
     if find_spec("httptools") is None:
         return "h11"
     from pegboard.serving.heads import Protocol
 
-    return Protocol
+    # A second later than SSE gives such a client up itself.
+    return partial(Protocol, stalled_timeout=settings.stalled_timeout + 1)
 
 
 class _Server(uvicorn.Server):

@@ -62,6 +62,8 @@ class Session:
         self._idle = anyio.Event()
         self.owner: Principal | None = None
         """Who opened it: nobody else learns anything about it."""
+        self.over: anyio.Event | None = None
+        """Set when the hub drains and nothing of the session is in flight: its client does better elsewhere."""
         self.is_dropped = False
         """Whether it was given up; what the SDK has in flight may take seconds to end."""
         self.is_stuck = False
@@ -97,6 +99,7 @@ class Session:
         if gauge is not None:
             self._count(key, "cancelled")
             self._ended(gauge)
+            self.end_if_idle()
 
     def handed(self, message: SessionMessage) -> None:
         """A message is on its way to the client; an answer stays in flight until it has left."""
@@ -118,6 +121,7 @@ class Session:
         if gauge is not None:
             self._unread -= 1
             self._ended(gauge)
+        self.end_if_idle()
 
     def close(self) -> None:
         """The session is over: what is still in flight will not be answered."""
@@ -133,6 +137,12 @@ class Session:
         while self._traffic.exchanges in self._unanswered():
             self._idle = anyio.Event()
             await self._idle.wait()
+
+    def end_if_idle(self) -> None:
+        """While the hub drains: be over as soon as everything is answered, refusals too."""
+        idle = not self._leaving and self._traffic.exchanges not in self._unanswered()
+        if self.over is not None and self._traffic.draining and idle:
+            self.over.set()
 
     def _unanswered(self) -> list[Gauge]:
         return [*self._in_flight.values(), *(gauge for gauge in self._leaving if gauge is not None)]

@@ -12,11 +12,13 @@ from mcp.shared.message import SessionMessage
 from starlette.types import Message, Receive, Scope, Send
 
 from pegboard.endpoint import PRINCIPAL, Endpoint
+from pegboard.security.limits import TooMuch
 from pegboard.security.principal import id_of
 from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Refusal, read_body
 from pegboard.serving.denials import Denials
 from pegboard.serving.replies import refuse
+from pegboard.serving.seats import Seats
 from pegboard.serving.session import Incoming, Session
 from pegboard.serving.traffic import Gauge, Traffic
 from pegboard.settings import ServerSettings
@@ -39,6 +41,7 @@ class SseEndpoint:
         sessions: Gauge,
         auth: Authentication,
         denials: Denials,
+        seats: Seats,
     ) -> None:
         self._endpoint = endpoint
         self._settings = settings
@@ -46,6 +49,7 @@ class SseEndpoint:
         self._sessions = sessions
         self._auth = auth
         self._denials = denials
+        self._seats = seats
         self._transport = SseServerTransport(f"{endpoint.offer.path}/{settings.messages}")
         self._removed = anyio.Event()
         self._open: dict[str, Session] = {}
@@ -64,8 +68,15 @@ class SseEndpoint:
             reason = "shutting down" if self._traffic.draining else f"at its limit of {limit} sessions"
             await refuse(scope, receive, send, 503, f"the hub is {reason}; try again later", {"Retry-After": "5"})
         else:
-            with self._traffic.streams, self._sessions, self._auth.watching(scope.get(PRINCIPAL)) as over:
-                await self._serve(scope, self._traffic.until_closing(receive, self._removed, over), send, over)
+            await self._seated(scope, receive, send)
+
+    async def _seated(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._seats.one(scope), self._traffic.streams, self._sessions:
+                with self._auth.watching(scope.get(PRINCIPAL)) as over:
+                    await self._serve(scope, self._traffic.until_closing(receive, self._removed, over), send, over)
+        except TooMuch as limit:
+            await refuse(scope, receive, send, 429, limit.message, {"Retry-After": str(limit.retry_after)})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, over: anyio.Event) -> None:
         stream = _Stream(send, self._settings.stalled_timeout, self._open)
@@ -73,9 +84,11 @@ class SseEndpoint:
             async with self._transport.connect_sse(scope, receive, stream.send) as (read, write):
                 session = self._session(scope, read, write)
                 session.owner = scope.get(PRINCIPAL)
+                session.over = over
                 stream.session = session
                 try:
-                    await self._endpoint.serve(session.read, session.write, scope.get(PRINCIPAL))
+                    with self._traffic.telling(session.end_if_idle):
+                        await self._endpoint.serve(session.read, session.write, scope.get(PRINCIPAL))
                 finally:
                     session.close()
         except* (anyio.BrokenResourceError, anyio.ClosedResourceError, StalledError) as gone:

@@ -1,27 +1,32 @@
 """Streamable HTTP at `<path>/mcp`: sessions for the handshake revisions, single exchanges for 2026-07-28."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.types import Message, Receive, Scope, Send
 
 from pegboard.endpoint import PRINCIPAL, Endpoint
+from pegboard.security.limits import TooMuch
 from pegboard.security.principal import Principal, id_of
 from pegboard.serving.answered import Answered
 from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Body, Refusal, read_body
 from pegboard.serving.denials import Denials
 from pegboard.serving.exchange import exchange
-from pegboard.serving.replies import INVALID_REQUEST, SERVER_BUSY, headers_of, refuse_rpc
+from pegboard.serving.replies import HEADERS_KEY, INVALID_REQUEST, SERVER_BUSY, headers_of, refuse_rpc
+from pegboard.serving.seats import Seat, Seats
 from pegboard.serving.traffic import Traffic
 from pegboard.settings import ServerSettings
 
 VERSION_HEADER = b"mcp-protocol-version"
 SESSION_HEADER = b"mcp-session-id"
+DECIDING = (VERSION_HEADER, SESSION_HEADER)
+"""Headers that decide who serves a request; the SDK goes by the first of several, and others by the last."""
 MODERN = frozenset(version.encode() for version in MODERN_PROTOCOL_VERSIONS)
 
 FIXED = frozenset(("prompts/list", "resources/list", "resources/templates/list", "server/discover", "tools/list"))
@@ -47,6 +52,7 @@ class StreamableEndpoint:
         traffic: Traffic,
         auth: Authentication,
         denials: Denials,
+        seats: Seats,
         *,
         keep_lists: bool = True,
     ) -> None:
@@ -55,9 +61,11 @@ class StreamableEndpoint:
         self._traffic = traffic
         self._auth = auth
         self._denials = denials
+        self._seats = seats
         self._in_flight: set[tuple[object, bytes, str]] = set()
         self._lists = KeptAnswers() if keep_lists else None
         self._view = endpoint.view
+        self._known: set[str] = set()
         self._manager = StreamableHTTPSessionManager(
             endpoint.server,
             stateless=settings.stateless,
@@ -75,9 +83,19 @@ class StreamableEndpoint:
     @property
     def sessions(self) -> int:
         """How many are open."""
-        return len(self._manager._server_instances)  # pyright: ignore[reportPrivateUsage] # no public way
+        return len(self._sessions)
+
+    @property
+    def _sessions(self) -> Mapping[str, object]:
+        return self._manager._server_instances  # pyright: ignore[reportPrivateUsage] # no public way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        repeated = _repeated(scope)
+        if repeated is not None:
+            await refuse_rpc(scope, receive, send, 400, HEADER_MISMATCH, f"{repeated} header appears more than once")
+            return
+        if self._settings.stateless:
+            scope = _without_session(scope)
         if scope["method"] == "POST":
             await self._post(scope, receive, send)
         elif scope["method"] == "GET":
@@ -140,10 +158,11 @@ class StreamableEndpoint:
 
     async def _in_session(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
         session = headers_of(scope).get(SESSION_HEADER)
+        if session is None and not self._settings.stateless:
+            await self._opening(body, scope, receive, send)
+            return
         if session is None or body.request_id is None:
-            with self._traffic.exchanges:
-                async with self._endpoint.greeting(scope.get(PRINCIPAL)):
-                    await self._manager.handle_request(scope, body.replay(receive), self._saying_when(send))
+            await self._greeted(body, scope, receive, send)
             return
         # The SDK keeps the streams of a session by `str(id)`: `"7"` would take away the answer of `7`.
         key = (id_of(scope.get(PRINCIPAL)), session, str(body.request_id))
@@ -158,6 +177,40 @@ class StreamableEndpoint:
         finally:
             self._in_flight.discard(key)
 
+    async def _opening(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that opens a session, if its key has not opened its share."""
+        try:
+            await self._forget_abandoned()
+            with self._seats.one(scope) as seat:
+                await self._greeted(body, scope, receive, self._saying_when(self._keeping(seat, send)))
+        except TooMuch as limit:
+            told = (429, SERVER_BUSY, limit.message, body.request_id)
+            await refuse_rpc(scope, receive, send, *told, retry_after=limit.retry_after)
+
+    async def _greeted(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._traffic.exchanges:
+            async with self._endpoint.greeting(scope.get(PRINCIPAL)):
+                await self._manager.handle_request(scope, body.replay(receive), send)
+
+    def _keeping(self, seat: Seat, send: Send) -> Send:
+        """A `send` that keeps the seat for as long as the session is open that the answer names."""
+
+        async def sending(message: Message) -> None:
+            header = dict(message.get("headers", ())).get(SESSION_HEADER)
+            if header is not None:
+                session = header.decode()
+                seat.kept = lambda: session in self._sessions
+                self._known.add(session)
+            await send(message)
+
+        return sending
+
+    async def _forget_abandoned(self) -> None:
+        """Forget those that were not used for too long: the SDK closes them and tells nobody."""
+        for session in self._known - self._sessions.keys():
+            self._known.discard(session)
+            await self._endpoint.forget(session)
+
     def _saying_when(self, send: Send) -> Send:
         """A `send` that adds to the SDK's 503, for one session too many, when to try again."""
 
@@ -168,6 +221,20 @@ class StreamableEndpoint:
             await send(message)
 
         return sending
+
+
+def _repeated(scope: Scope) -> str | None:
+    """The deciding header that a request has more than once, if there is one."""
+    if len(headers_of(scope)) == len(scope["headers"]):
+        return None
+    names = [name for name, _ in scope["headers"]]
+    return next((name.decode() for name in DECIDING if names.count(name) > 1), None)
+
+
+def _without_session(scope: Scope) -> Scope:
+    """The request without the name of a session: where none are kept, nobody has looked whose it is."""
+    headers = [header for header in scope["headers"] if header[0] != SESSION_HEADER]
+    return {**scope, "headers": headers, HEADERS_KEY: None}  # looked up anew
 
 
 class _Open:

@@ -1,7 +1,8 @@
 """Traffic: what is in flight and what is open, so that stopping loses no answer."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Self
 
@@ -61,6 +62,7 @@ class Traffic:
         self.subscriptions = Gauge()
         self.draining = False
         self.closing = anyio.Event()
+        self._told: set[Callable[[], None]] = set()
 
     async def drain(self, grace: float, farewell: Callable[[], None] = lambda: None) -> None:
         """Wait until everything in flight is answered, at most `grace` seconds, then end what is open.
@@ -68,6 +70,8 @@ class Traffic:
         `farewell` asks the subscriptions to end themselves; they have a second for it.
         """
         self.draining = True
+        for drains in tuple(self._told):
+            drains()
         log.info("draining: %d calls in flight, %d streams open", self.exchanges.value, self.streams.value)
         with anyio.move_on_after(grace):
             await self.exchanges.none()
@@ -77,6 +81,15 @@ class Traffic:
         with anyio.move_on_after(FAREWELL_TIMEOUT):
             await self.subscriptions.none()
         self.closing.set()
+
+    @contextmanager
+    def telling(self, drains: Callable[[], None]) -> Generator[None]:
+        """Call `drains` when draining begins, if that happens inside the block."""
+        self._told.add(drains)
+        try:
+            yield
+        finally:
+            self._told.discard(drains)
 
     def until_closing(self, receive: Receive, *events: anyio.Event) -> Receive:
         """A `receive` that also says the client is gone when the streams are to end, or one of `events` comes."""
