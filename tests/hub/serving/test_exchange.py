@@ -96,7 +96,7 @@ async def by_the_sdk(at: Endpoint, body: Body, scope: Scope, client: Client) -> 
 
 
 async def by_us(at: Endpoint, body: Body, scope: Scope, client: Client) -> None:
-    async with Departures() as departures:
+    async with Departures().run() as departures:
         assert await exchange(at, departures, body, scope, client.receive, client.send)
 
 

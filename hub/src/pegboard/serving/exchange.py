@@ -7,11 +7,10 @@ for it, which are semi-stable.
 """
 
 import json
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -55,7 +54,7 @@ EVENTS = [
 
 
 class Departures:
-    """Notices clients that leave before their answer; an async context manager.
+    """Notices clients that leave before their answer; `run()` has to be entered around it.
 
     To watch a call takes a task, which is a fifth of what a short call costs, so only those that are still running
     after a twentieth of a second are watched.
@@ -64,20 +63,14 @@ class Departures:
     def __init__(self) -> None:
         self._young: dict[_Answering, None] = {}
         self._some = anyio.Event()
-        self._tasks: anyio.abc.TaskGroup | None = None
 
-    async def __aenter__(self) -> Self:
-        self._tasks = await anyio.create_task_group().__aenter__()
-        self._tasks.start_soon(self._look_after)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        tasks, self._tasks = self._tasks, None
-        assert tasks is not None
-        tasks.cancel_scope.cancel()
-        await tasks.__aexit__(None, None, None)
+    @asynccontextmanager
+    async def run(self) -> AsyncGenerator[Self]:
+        """Look after the calls; leaving ends that, and not them."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._look_after, tasks)
+            yield self
+            tasks.cancel_scope.cancel()
 
     @contextmanager
     def noticed(self, answering: "_Answering") -> Generator[None]:
@@ -91,7 +84,7 @@ class Departures:
             self._young.pop(answering, None)
             answering.is_over.cancel()
 
-    async def _look_after(self) -> None:
+    async def _look_after(self, tasks: anyio.abc.TaskGroup) -> None:
         while True:
             await self._some.wait()
             young = list(self._young)
@@ -100,9 +93,9 @@ class Departures:
                 continue
             await anyio.sleep(YOUNG)
             for answering in young:
-                if answering in self._young and self._tasks is not None:
+                if answering in self._young:
                     del self._young[answering]
-                    self._tasks.start_soon(answering.watch)
+                    tasks.start_soon(answering.watch)
 
 
 async def exchange(

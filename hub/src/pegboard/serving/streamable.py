@@ -70,7 +70,7 @@ class StreamableEndpoint:
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """Own the sessions; leaving ends them."""
-        async with self._manager.run(), self._departures:
+        async with self._manager.run(), self._departures.run():
             yield
 
     @property
