@@ -1,4 +1,4 @@
-"""pegboard as a team runs it: keys, scopes, limits, audit, metrics, a log line for each call, and every call traced."""
+"""pegboard as a team runs it: keys, scopes, limits, audit and metrics, and every call traced."""
 
 import os
 import subprocess
@@ -34,6 +34,7 @@ file = "{folder}/audit.jsonl"
 
 [log]
 format = "json"
+calls = false
 
 [telemetry]
 otlp_endpoint = "http://127.0.0.1:{collector}"

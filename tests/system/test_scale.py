@@ -26,7 +26,7 @@ KIB = 1024
 CHECKOUT = Path(__file__).parents[2]
 SIDE_BY_SIDE = 20
 
-# It takes about 110 KiB, of which the SDK's own are most; a key of a dictionary more must not make this fail.
+# The SDK's own are 110 KiB of it.
 MOST_OF_A_SESSION = 150 * KIB
 
 
@@ -75,7 +75,7 @@ async def a_crowd_comes_and_goes(hub: HubProcess, size: int) -> None:
     async with connected("modern", hub.url) as watcher:
         before = await warmed(watcher, hub.url)
         async with crowd(hub, size) as sessions:
-            during = await inside(watcher)  # of sessions that are open; calls at once take more, for as long as they run
+            during = await inside(watcher)  # open and initialized; a call of each at once takes some more
             assert await open_sessions(hub) == size
             assert len(await answered(sessions)) == size
             assert during["memory"] - before["memory"] < size * MOST_OF_A_SESSION

@@ -19,7 +19,7 @@ from tests.system.wire import call, client, connected
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("hub", "plugins/postgres", "examples/weather")
-FORBIDDEN = ("qdrant", "neo4j", "awx", "opentelemetry-sdk", "pytest", "fastmcp")
+FORBIDDEN = ("qdrant", "neo4j", "awx", "opentelemetry-exporter-otlp-proto-http", "redis", "pytest", "fastmcp")
 """What `pip install pegboard pegboard-postgres` must not bring."""
 
 ALLOWED = ["pegboard-weather"]

@@ -16,7 +16,7 @@ from pegboard import Call, Plugin, ToolError, tool
 from pegboard.endpoint import Endpoint
 from pegboard.serving import exchange as module
 from pegboard.serving.body import Body
-from pegboard.serving.exchange import exchange
+from pegboard.serving.exchange import Departures, exchange
 from pegboard.testing import hub_of
 
 MODERN = "2026-07-28"
@@ -96,7 +96,8 @@ async def by_the_sdk(at: Endpoint, body: Body, scope: Scope, client: Client) -> 
 
 
 async def by_us(at: Endpoint, body: Body, scope: Scope, client: Client) -> None:
-    assert await exchange(at, body, scope, client.receive, client.send)
+    async with Departures().run() as departures:
+        assert await exchange(at, departures, body, scope, client.receive, client.send)
 
 
 Way = Callable[[Endpoint, Body, Scope, Client], Coroutine[Any, Any, None]]
@@ -150,7 +151,7 @@ async def test_the_answer_is_the_sdks(given: tuple[Body, Scope]) -> None:
 async def test_what_is_not_plainly_right_is_left_to_the_sdk(given: tuple[Body, Scope]) -> None:
     async with endpoint() as at:
         client = Client()
-        assert not await exchange(at, *given, client.receive, client.send)
+        assert not await exchange(at, Departures(), *given, client.receive, client.send)
     assert client.sent == []
 
 
@@ -158,7 +159,7 @@ async def test_a_tool_that_wants_headers_is_left_to_the_sdk() -> None:
     async with endpoint() as at:
         at.view.tools["test_say"].takes_headers = True
         client = Client()
-        assert not await exchange(at, *request(), client.receive, client.send)
+        assert not await exchange(at, Departures(), *request(), client.receive, client.send)
 
 
 @pytest.mark.parametrize("serve", [by_us, by_the_sdk])
@@ -225,6 +226,6 @@ async def test_what_is_said_after_the_answer_is_dropped() -> None:
 async def test_there_is_no_way_to_ask_the_client() -> None:
     body, scope = request()
     client = Client()
-    answering = module._Answering(Request(scope, client.receive), body, client.send)  # pyright: ignore[reportPrivateUsage]
+    answering = module._Answering(Request(scope, client.receive), body, client.receive, client.send)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(NoBackChannelError):
         await answering.send_raw_request("sampling/createMessage", {})

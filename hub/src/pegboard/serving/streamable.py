@@ -17,7 +17,7 @@ from pegboard.serving.answered import Answered
 from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Body, Refusal, read_body
 from pegboard.serving.denials import Denials
-from pegboard.serving.exchange import exchange
+from pegboard.serving.exchange import Departures, exchange
 from pegboard.serving.replies import HEADERS_KEY, INVALID_REQUEST, SERVER_BUSY, headers_of, refuse_rpc
 from pegboard.serving.seats import Seat, Seats
 from pegboard.serving.traffic import Traffic
@@ -64,6 +64,7 @@ class StreamableEndpoint:
         self._seats = seats
         self._in_flight: set[tuple[object, bytes, str]] = set()
         self._lists = KeptAnswers() if keep_lists else None
+        self._departures = Departures()
         self._view = endpoint.view
         self._known: set[str] = set()
         self._manager = StreamableHTTPSessionManager(
@@ -77,7 +78,7 @@ class StreamableEndpoint:
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """Own the sessions; leaving ends them."""
-        async with self._manager.run():
+        async with self._manager.run(), self._departures.run():
             yield
 
     @property
@@ -153,7 +154,7 @@ class StreamableEndpoint:
                 if self._view is not self._endpoint.view:
                     self._view, self._lists = self._endpoint.view, KeptAnswers()
                 await self._lists.serve(self._manager, body, scope, receive, send)
-            elif not await exchange(self._endpoint, body, scope, receive, send):
+            elif not await exchange(self._endpoint, self._departures, body, scope, receive, send):
                 await self._manager.handle_request(scope, body.replay(receive), send)
 
     async def _in_session(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:

@@ -477,4 +477,4 @@ async def test_the_user_is_asked_before_a_playbook_runs_where_the_operator_wants
     async with working(root, writes="confirm") as ask:
         said = await ask.refused("ansible_playbook", playbook="shop/site.yml")
 
-    assert said.startswith("awx_ansible_playbook needs the user's confirmation")
+    assert said.startswith("awx_ansible_playbook needs the agreement of your user and has done nothing yet")
