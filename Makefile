@@ -51,8 +51,14 @@ bench-budget: $(VENV)/ready ## Measure what hidden tools cost, at 60 to 4 000 to
 bench-search: $(VENV)/ready ## Measure the ranking of tools against FastMCP's on the development sets
 	$(BIN)/python -m bench.search
 
-bench-scale: $(VENV)/ready ## Measure what grows with sessions, tools and workers
+bench-long: $(VENV)/ready ## Run the tests of replicas, workers, load balancers, faults and deployment
+	$(BIN)/python -m pytest tests -m "long and not (scale or soak)"
+
+scale: $(VENV)/ready ## Measure what grows with sessions, tools and workers
 	$(BIN)/python -m bench.scale
+
+long: $(VENV)/ready ## Run the tests of replicas, workers, load balancers, faults and deployment
+	$(BIN)/python -m pytest tests -m "long and not (scale or soak)"
 
 scale: $(VENV)/ready ## Run the tests with thousands of clients
 	$(BIN)/python -m pytest tests/system -m scale

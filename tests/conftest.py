@@ -18,8 +18,20 @@ if not os.environ.get("CI"):  # there Hypothesis has no deadline of its own acco
     settings.register_profile("local", deadline=None)
     settings.load_profile("local")
 
+LONG = (
+    "deploy/", "system/faults/", "system/test_proxies.py", "system/test_rolling_update.py", "system/test_scale.py",
+    "system/test_workers.py",
+)  # fmt: skip
+"""Suites that `make long` runs."""
+
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 """Nothing here has to survive a power cut."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if str(item.path.relative_to(Path(__file__).parent)).startswith(LONG):
+            item.add_marker(pytest.mark.long)
 
 
 @dataclass(frozen=True, slots=True)
