@@ -157,7 +157,7 @@ class LogHandler(logging.Handler):
 
     def _shown(self, fields: Fields) -> Fields:
         """What is written of them, where they are not `None`."""
-        shown = {name: value for name, value in {**fields, "worker": self._worker}.items() if value is not None}
+        shown: Fields = {name: value for name, value in {**fields, "worker": self._worker}.items() if value is not None}
         shown["timestamp"] = _time(shown["timestamp"])
         if "session" in shown:
             shown["session"] = session_mark(shown["session"])

@@ -110,7 +110,7 @@ class HubApp:
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                target = names.get(scope["path"], scope["path"])
+                target: str = names.get(scope["path"], scope["path"])
                 is_own = target in own or target.startswith(f"{path}/messages/")  # of another worker's session
                 scope = {**scope, "path": target if is_own else f"/-{scope['path']}", ALONE: path}
             await self.asgi(scope, receive, send)
