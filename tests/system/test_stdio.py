@@ -178,8 +178,9 @@ def test_a_plugin_that_prints_does_not_break_the_wire(probe: Installed, tmp_path
         {"noisy": "noisy"},
     )
     with started(tmp_path, probe, noisy) as child:
-        child.send(asked("noisy_speak", {}, 10), asked("probe_shout", {"text": "loud"}, 11))
+        child.send(asked("noisy_speak", {}, 10))  # in a thread; side by side their words would mix
         assert text_of(child.answer(10)) == "spoken"
+        child.send(asked("probe_shout", {"text": "loud"}, 11))
         assert text_of(child.answer(11)) == "printed"
         child.end_input()
         assert child.ended() == 0
