@@ -110,9 +110,10 @@ class HubApp:
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                target: str = names.get(scope["path"], scope["path"])
+                given: str = scope["path"]
+                target = names.get(given, given)
                 is_own = target in own or target.startswith(f"{path}/messages/")  # of another worker's session
-                scope = {**scope, "path": target if is_own else f"/-{scope['path']}", ALONE: path}
+                scope = {**scope, "path": target if is_own else f"/-{given}", ALONE: path}
             await self.asgi(scope, receive, send)
 
         return app
