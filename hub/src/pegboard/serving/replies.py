@@ -8,7 +8,6 @@ from starlette.types import Receive, Scope, Send
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
-SERVER_BUSY = -32000
 
 RETRY_AFTER = "retryAfter"
 """In the data of an error: in how many seconds to try again, for those who do not see headers."""

@@ -12,10 +12,11 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
+from pegboard.endpoint import SERVER_BUSY
 from pegboard.security.limits import Limit, TooMuch
 from pegboard.security.principal import Principal
 from pegboard.serving.body import MAX_DIGITS
-from pegboard.serving.replies import INVALID_REQUEST, RETRY_AFTER, SERVER_BUSY
+from pegboard.serving.replies import INVALID_REQUEST, RETRY_AFTER
 from pegboard.serving.traffic import Gauge, Traffic
 
 Incoming = SessionMessage | Exception

@@ -10,7 +10,7 @@ from mcp_types import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.types import Message, Receive, Scope, Send
 
-from pegboard.endpoint import PRINCIPAL, Endpoint
+from pegboard.endpoint import PRINCIPAL, SERVER_BUSY, Endpoint
 from pegboard.security.limits import TooMuch
 from pegboard.security.principal import Principal, id_of
 from pegboard.serving.answered import Answered
@@ -18,7 +18,7 @@ from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Body, Refusal, read_body
 from pegboard.serving.denials import Denials
 from pegboard.serving.exchange import Departures, exchange
-from pegboard.serving.replies import HEADERS_KEY, INVALID_REQUEST, SERVER_BUSY, headers_of, refuse_rpc
+from pegboard.serving.replies import HEADERS_KEY, INVALID_REQUEST, headers_of, refuse_rpc
 from pegboard.serving.seats import Seat, Seats
 from pegboard.serving.traffic import Traffic
 from pegboard.settings import ServerSettings
