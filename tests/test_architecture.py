@@ -24,7 +24,8 @@ LAYERS = (
     "tools prompts resources",
     "loading overflow tokenizers fetching",
     "view",
-    "offers receipt endpoint",
+    "offers receipt sights",
+    "endpoint",
     "hub",
     "builtin",
     "serving",
@@ -35,7 +36,7 @@ LAYERS = (
 
 ONLY_IN = {
     "mcp": "call spans output tools prompts resources endpoint serving testing cli",
-    "mcp_types": "call catalog spans output tools prompts resources overflow view endpoint serving testing cli",
+    "mcp_types": "call catalog spans output tools prompts resources overflow view sights endpoint serving testing cli",
     "pluggy": "hookspecs loading",
     "starlette": "serving",
     "uvicorn": "serving",

@@ -16,9 +16,9 @@ from tests.plugins.many import many
 
 from pegboard import Call, Group, Plugin, PluginSettings, Rows, tool
 from pegboard.builtin import HubPlugin
-from pegboard.endpoint import MAX_VIEWS
 from pegboard.hub import BUDGET_URI, Hub
 from pegboard.security.principal import Principal
+from pegboard.sights import MOST
 from pegboard.testing import hub_of
 from pegboard.testing.connect import Era
 from pegboard.view import View
@@ -433,7 +433,7 @@ async def test_a_view_is_built_once_for_all_who_ask_at_once_and_off_the_loop(mon
         views: list[View] = []
 
         async def look() -> None:
-            views.append(await hub.endpoints[""].view_of(somebody("runs:*", id=str(len(views)))))
+            views.append(await hub.endpoints[""].sights.of(somebody("runs:*", id=str(len(views)))))
 
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
@@ -448,27 +448,27 @@ async def test_a_view_is_built_once_for_all_who_ask_at_once_and_off_the_loop(mon
 async def test_who_may_do_everything_there_shares_the_whole_view() -> None:
     async with hub_of(RUNS, SHELF) as hub:
         runs = hub.endpoints["/runs"]
-        assert await runs.view_of(somebody("runs:*")) is runs.view
-        assert await runs.view_of(somebody("*")) is runs.view
-        assert await runs.view_of(None) is runs.view
-        assert await runs.view_of(somebody("runs:read")) is not runs.view
+        assert await runs.sights.of(somebody("runs:*")) is runs.view
+        assert await runs.sights.of(somebody("*")) is runs.view
+        assert await runs.sights.of(None) is runs.view
+        assert await runs.sights.of(somebody("runs:read")) is not runs.view
 
 
 async def test_views_are_bounded_and_those_used_last_stay() -> None:
     async with hub_of(*[many(2, f"p{number}") for number in range(2)]) as hub:
         endpoint = hub.endpoints[""]
-        sights = [somebody("p0:*", f"none{number}:*") for number in range(MAX_VIEWS + 1)]
-        first = await endpoint.view_of(sights[0])
+        sights = [somebody("p0:*", f"none{number}:*") for number in range(MOST + 1)]
+        first = await endpoint.sights.of(sights[0])
         for sight in sights[1:-1]:
-            await endpoint.view_of(sight)
-        assert await endpoint.view_of(sights[0]) is first
-        second = await endpoint.view_of(sights[1])
-        await endpoint.view_of(sights[2])
-        await endpoint.view_of(sights[-1])
+            await endpoint.sights.of(sight)
+        assert await endpoint.sights.of(sights[0]) is first
+        second = await endpoint.sights.of(sights[1])
+        await endpoint.sights.of(sights[2])
+        await endpoint.sights.of(sights[-1])
 
-        assert await endpoint.view_of(sights[0]) is first
-        assert await endpoint.view_of(sights[1]) is second
-        assert len(endpoint._views) == MAX_VIEWS  # pyright: ignore[reportPrivateUsage] # what must not grow
+        assert await endpoint.sights.of(sights[0]) is first
+        assert await endpoint.sights.of(sights[1]) is second
+        assert len(endpoint.sights) == MOST
 
 
 async def test_a_reload_is_seen_with_any_scopes() -> None:
@@ -494,11 +494,11 @@ async def test_the_list_is_the_same_to_the_byte_for_the_same_sight_after_a_resta
 async def test_an_endpoint_refuses_whoever_may_do_nothing_there() -> None:
     async with hub_of(RUNS, SHELF, Plugin(name="bare"), Plugin(name="words", prompts=[hello])) as hub:
         asked = {
-            (path, scopes): await hub.endpoints[path].refuses(somebody(*scopes.split()))
+            (path, scopes): await hub.endpoints[path].sights.refuse(somebody(*scopes.split()))
             for path in ("", "/runs", "/bare", "/words")
             for scopes in ("*", "shelf:*", "runs_launch", "words:read", "metrics", "")
         }
-        assert not await hub.endpoints["/runs"].refuses(None)
+        assert not await hub.endpoints["/runs"].sights.refuse(None)
 
     assert {key for key, refused in asked.items() if not refused} == {
         *(("", scopes) for scopes in ("*", "shelf:*", "runs_launch", "words:read")),
@@ -512,7 +512,7 @@ async def test_a_tenant_that_is_not_configured_has_nothing() -> None:
     async with hub_of(RUNS) as hub, client_as(hub, somebody("*", tenant="nobody")) as client:
         assert await names_of(client) == []
         assert client.instructions is None
-        assert await hub.endpoints[""].refuses(somebody("*", tenant="nobody"))
+        assert await hub.endpoints[""].sights.refuse(somebody("*", tenant="nobody"))
 
 
 # Cursors

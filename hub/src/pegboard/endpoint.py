@@ -5,13 +5,11 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import anyio
-import anyio.to_thread
 import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
@@ -47,10 +45,11 @@ from pegboard.security.credentials import Sent
 from pegboard.security.limits import TooMuch
 from pegboard.security.principal import Principal, id_of
 from pegboard.settings import CallSettings
+from pegboard.sights import NO_TENANTS, Sights
 from pegboard.spans import span_of_message
 from pegboard.tools import BoundTool, Runner, too_slow
 from pegboard.validation import did_you_mean
-from pegboard.view import NOTHING, Offer, View
+from pegboard.view import Offer, View
 
 T = TypeVar("T")
 Context = ServerRequestContext[Any, Any]
@@ -73,10 +72,6 @@ SUBSCRIPTIONS_OF_ONE = 250
 ANNOUNCE_TIMEOUT = 1.0
 LONGEST_URI = 1000
 
-MAX_VIEWS = 64
-"""How many different sights of one endpoint are kept."""
-
-NO_TENANTS: Mapping[str, Offer] = MappingProxyType({})
 NO_TOOLS: Mapping[str, BoundTool] = MappingProxyType({})
 
 _GREETING: ContextVar[InitializationOptions | None] = ContextVar("pegboard_greeting", default=None)
@@ -94,18 +89,15 @@ class Endpoint:
     """Serves one offer in every protocol revision; it holds no connection and can serve any number of them."""
 
     def __init__(self, view: View, version: str, *, pools: Pools, results: Results, tracing: bool = True) -> None:
-        self.view = view
+        self.sights = Sights(view)
+        """What each caller sees here."""
         self.bus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self.bus, max_subscriptions=MAX_SUBSCRIPTIONS)
         self._pools = pools
         self._results = results
         self._runner = Runner(results)
         self._calls = CallSettings()
-        self._tenants: Mapping[str, Offer] = NO_TENANTS
         self._elsewhere: Mapping[str, BoundTool] = NO_TOOLS
-        self._views: dict[Hashable, View] = {}
-        self._seen_by: set[str] = set()
-        self._building = anyio.Lock()
         self._sessions: dict[object, ServerSession] = {}
         self._subscribed: Counter[Hashable] = Counter()
         self._choices = Choices()
@@ -114,9 +106,14 @@ class Endpoint:
         self.server.middleware[:] = [span_of_message] if tracing else []
 
     @property
+    def view(self) -> View:
+        """All that is there to see now."""
+        return self.sights.whole
+
+    @property
     def offer(self) -> Offer:
         """What it serves now."""
-        return self.view.offer
+        return self.sights.whole.offer
 
     def show(
         self,
@@ -131,63 +128,13 @@ class Endpoint:
         `tenants` is what is served to the callers of each tenant in place of the view's offer. `elsewhere` are the
         tools of the whole hub, so that the audit can tell a tool that is kept from somebody from one that is not there.
         """
-        changed = [kind for kind in CHANGES if getattr(view, kind) != getattr(self.view, kind)]
-        if self._views and "tool_list" not in changed and _definitions(view) != _definitions(self.view):
-            changed.insert(0, "tool_list")  # what one list hides stands in another's
-        changed += [kind for kind in self._changed_for(tenants) if kind not in changed]
-        self.view, self._runner, self._calls = view, runner, calls
-        self._tenants, self._elsewhere, self._views = tenants, elsewhere, {}
+        changed = self.sights.show(view, tenants)
+        self._runner, self._calls, self._elsewhere = runner, calls, elsewhere
         self.server.title = view.offer.title
         if view.prompts or any(offer.prompts for offer in tenants.values()):
             self.server.add_request_handler("prompts/list", types.PaginatedRequestParams, self._list_prompts)
             self.server.add_request_handler("prompts/get", types.GetPromptRequestParams, self._get_prompt)
         return changed
-
-    def _changed_for(self, tenants: Mapping[str, Offer]) -> set[str]:
-        """The lists that are others now for a tenant whose callers have seen them."""
-        pairs = [(_listed(self._tenants.get(name)), _listed(tenants.get(name))) for name in self._seen_by]
-        return {kind for before, after in pairs for kind in CHANGES if before[kind] != after[kind]}
-
-    async def view_of(self, principal: Principal | None) -> View:
-        """What somebody sees here: the whole view without authentication, else what their scopes and tenant leave.
-
-        Built when it is first asked for, once and in a thread, and kept for everybody with the same scopes and tenant.
-        """
-        if principal is None or (principal.scopes.is_everything and principal.tenant is None):
-            return self.view
-        view = self._seen(principal)
-        if view is None:
-            async with self._building:
-                view = self._seen(principal) or await self._build_view(principal)
-        return view
-
-    async def refuses(self, principal: Principal | None) -> bool:
-        """Whether there is something here, and nothing of it for them."""
-        view = await self.view_of(principal)
-        return view.offer.is_empty and not self.offer.is_empty
-
-    def _seen(self, principal: Principal) -> View | None:
-        """The view that was built for such a principal; it is now the last that would have to go."""
-        view = self._views.pop(principal.sight, None)
-        if view is not None:
-            self._views[principal.sight] = view
-        return view
-
-    async def _build_view(self, principal: Principal) -> View:
-        if principal.tenant is not None:
-            self._seen_by.add(principal.tenant)
-        views, whole = self._views, self.view  # of before a reload that comes while it is built
-        view = await anyio.to_thread.run_sync(_view_for, self._offer_to(principal), principal, whole)
-        while len(views) >= MAX_VIEWS:
-            del views[next(iter(views))]
-        views[principal.sight] = view
-        return view
-
-    def _offer_to(self, principal: Principal) -> Offer:
-        """What there is for the principal's tenant; nothing for one that is not configured."""
-        if principal.tenant is None:
-            return self.offer
-        return self._tenants.get(principal.tenant) or replace(self.offer, instructions=None, **NOTHING)
 
     @asynccontextmanager
     async def greeting(self, principal: Principal | None) -> AsyncGenerator[None]:
@@ -232,7 +179,7 @@ class Endpoint:
             await self._results.leave(key)
 
     async def _greeting(self, principal: Principal | None) -> InitializationOptions:
-        view = await self.view_of(principal)
+        view = await self.sights.of(principal)
         changes = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)
         options = self.server.create_initialization_options(changes)
         told = {"instructions": view.instructions, "capabilities": _capable_of(view, options.capabilities)}
@@ -319,7 +266,7 @@ class Endpoint:
         return (await self._view(context)).template_list
 
     async def _view(self, context: Context) -> View:
-        return await self.view_of(principal_of(context))
+        return await self.sights.of(principal_of(context))
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Any:
         view, name, arguments = await self._view(context), params.name, params.arguments
@@ -371,8 +318,7 @@ class Endpoint:
 
     def _whole(self, context: Context) -> Offer:
         """What there is for this caller's tenant, whatever the scopes are."""
-        principal = principal_of(context)
-        return self.offer if principal is None else self._offer_to(principal)
+        return self.sights.offer_to(principal_of(context))
 
     async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         view = await self._view(context)
@@ -469,28 +415,6 @@ class _Server(Server[dict[str, Any]]):
 
     def create_initialization_options(self, *args: Any, **kwargs: Any) -> InitializationOptions:
         return _GREETING.get() or super().create_initialization_options(*args, **kwargs)
-
-
-def _definitions(view: View) -> list[types.Tool]:
-    """What there is to list, all of it."""
-    return [tool.definition for tool in view.tools.values()]
-
-
-def _listed(offer: Offer | None) -> Mapping[str, list[Any]]:
-    """What there is to list of an offer, by the list it is in."""
-    if offer is None:
-        return {kind: [] for kind in CHANGES}
-    return {
-        "tool_list": [tool.definition for tool in offer.tools],
-        "prompt_list": [prompt.definition for prompt in offer.prompts],
-        "resource_list": [(resource.uri, resource.description) for resource in offer.resources],
-    }
-
-
-def _view_for(offer: Offer, principal: Principal, whole: View) -> View:
-    """What is left of an offer for a principal, the whole view if that is all."""
-    seen = offer.seen_by(principal.scopes)
-    return whole if seen is whole.offer else View.of(seen)
 
 
 def _capable_of(view: View, capabilities: types.ServerCapabilities) -> types.ServerCapabilities:

@@ -360,7 +360,7 @@ class Hub:
             if call.may_operate:
                 return self.receipt(offer.path)
             principal = principal_of(call.request)
-            return receipt_of({p: await one.view_of(principal) for p, one in self.endpoints.items()}, offer.path)
+            return receipt_of({p: await one.sights.of(principal) for p, one in self.endpoints.items()}, offer.path)
 
         resource = BoundResource(Plugin(name=HUB), BUDGET_URI, budget, PluginSettings())
         return replace(offer, resources=[resource, *offer.resources])  # first, so that no template stands before it

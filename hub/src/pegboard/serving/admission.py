@@ -25,7 +25,7 @@ class Admission:
         """The app, for those who may call something of the endpoint; others may only end what they have opened."""
 
         async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] != "DELETE" and await endpoint.refuses(scope.get(PRINCIPAL)):
+            if scope["method"] != "DELETE" and await endpoint.sights.refuse(scope.get(PRINCIPAL)):
                 await self._refuse(scope, receive, send)
             else:
                 await app(scope, receive, send)

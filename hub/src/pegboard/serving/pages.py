@@ -70,7 +70,7 @@ class Pages:
 
     def _reasons(self) -> list[str]:
         reasons: list[str] = []
-        if self._traffic.draining:
+        if self._traffic.leaving:
             reasons.append("the hub is shutting down")
         if self._hub.failed and all(plugin.name == "hub" for plugin in self._hub.plugins):
             reasons.extend(str(plugin) for plugin in self._hub.failed)
@@ -83,9 +83,9 @@ async def _overview(hub: Hub, request: Request) -> Mapping[str, Any]:
     shown = hub.endpoints if alone is None else {"": hub.endpoints[alone]} if alone in hub.endpoints else {}
     base = str(request.base_url).rstrip("/")
     endpoints = [
-        _endpoint(endpoint.offer.name, await endpoint.view_of(principal), f"{base}{path}")
+        _endpoint(endpoint.offer.name, await endpoint.sights.of(principal), f"{base}{path}")
         for path, endpoint in shown.items()
-        if not await endpoint.refuses(principal)
+        if not await endpoint.sights.refuse(principal)
     ]
     not_served = hub.quarantined if _may_operate(request) else ()
     return {
