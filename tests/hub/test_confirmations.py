@@ -302,68 +302,87 @@ def make(now: list[float]) -> Confirmations:
     return Confirmations(Seal(), clock=lambda: now[0])
 
 
-def test_a_token_expires() -> None:
+async def test_a_token_expires() -> None:
     now = [1_000_000.0]
     confirmations = make(now)
     token = confirmations.ask("q")
     now[0] += LIFETIME
 
-    assert confirmations.problem_with(token, "q") == "it has expired"
+    assert await confirmations.problem_with(token, "q") == "it has expired"
 
 
-def test_a_clock_that_is_set_back_prolongs_nothing() -> None:
+async def test_a_clock_that_is_set_back_prolongs_nothing() -> None:
     now = [1_000_000.0]
     confirmations = make(now)
     token = confirmations.ask("q")
     now[0] -= 3600
 
-    assert confirmations.problem_with(token, "q") == "it has expired"
+    assert await confirmations.problem_with(token, "q") == "it has expired"
 
 
-def test_a_token_of_another_hub_is_none() -> None:
+async def test_a_token_of_another_hub_is_none() -> None:
     now = [1_000_000.0]
-    assert "by nobody" in str(make(now).problem_with(make(now).ask("q"), "q"))
+    assert "by nobody" in str(await make(now).problem_with(make(now).ask("q"), "q"))
 
 
-def test_hubs_that_share_a_key_know_the_tokens_of_each_other() -> None:
+async def test_hubs_that_share_a_key_know_the_tokens_of_each_other() -> None:
     key, clock = b"k" * 32, lambda: 1_000_000.0
 
-    assert Confirmations(Seal(key), clock).problem_with(Confirmations(Seal(key), clock).ask("q"), "q") is None
+    assert await Confirmations(Seal(key), clock).problem_with(Confirmations(Seal(key), clock).ask("q"), "q") is None
 
 
 @pytest.mark.parametrize("position", [0, 7, 9, 16, 18, 33])
-def test_no_digit_of_a_token_can_be_changed(position: int) -> None:
+async def test_no_digit_of_a_token_can_be_changed(position: int) -> None:
     confirmations = make([1_000_000.0])
     token = confirmations.ask("q")
     forged = token[:position] + ("1" if token[position] == "0" else "0") + token[position + 1 :]
 
     assert TOKEN.fullmatch(token)
-    assert "by nobody" in str(confirmations.problem_with(forged, "q"))
-    assert confirmations.problem_with(token, "q") is None
+    assert "by nobody" in str(await confirmations.problem_with(forged, "q"))
+    assert await confirmations.problem_with(token, "q") is None
 
 
-def test_what_is_remembered_is_bounded_and_what_is_forgotten_does_not_count_again() -> None:
+async def test_what_is_remembered_is_bounded_and_what_is_forgotten_does_not_count_again() -> None:
     now = [1_000_000.0]
     confirmations = make(now)
     first = confirmations.ask("q")
-    assert confirmations.problem_with(first, "q") is None
+    assert await confirmations.problem_with(first, "q") is None
     now[0] += 1
     used = [confirmations.ask("q") for _ in range(MOST_USED)]
-    accepted = [token for token in used if confirmations.problem_with(token, "q") is None]
+    accepted = [token for token in used if await confirmations.problem_with(token, "q") is None]
 
-    assert confirmations.problem_with(first, "q") == "it has expired"
+    assert await confirmations.problem_with(first, "q") == "it has expired"
     assert len(accepted) >= MOST_USED - 1
-    assert all(confirmations.problem_with(token, "q") for token in accepted)
+    assert None not in [await confirmations.problem_with(token, "q") for token in accepted]
     now[0] += 2
-    assert confirmations.problem_with(confirmations.ask("q"), "q") is None
+    assert await confirmations.problem_with(confirmations.ask("q"), "q") is None
 
 
-def test_room_is_made_of_what_has_expired_first() -> None:
+async def test_room_is_made_of_what_has_expired_first() -> None:
     now = [1_000_000.0]
     confirmations = make(now)
     for _ in range(MOST_USED - 1):
-        assert confirmations.problem_with(confirmations.ask("q"), "q") is None
+        assert await confirmations.problem_with(confirmations.ask("q"), "q") is None
     now[0] += LIFETIME + 1
     fresh = [confirmations.ask("q") for _ in range(2)]
 
-    assert [confirmations.problem_with(token, "q") for token in fresh] == [None, None]
+    assert [await confirmations.problem_with(token, "q") for token in fresh] == [None, None]
+
+
+async def test_a_token_that_another_replica_has_used_does_not_count() -> None:
+    used: dict[str, int] = {}
+
+    async def is_first(name: str, seconds: int) -> bool:
+        return used.setdefault(name, seconds) is seconds and len(used) == 1
+
+    key, clock = b"k" * 32, lambda: 1_000_000.0
+    one, other = (Confirmations(Seal(key), clock, is_first) for _ in range(2))
+    token = one.ask("q")
+
+    assert await other.problem_with(token, "another question") is not None
+    assert used == {}
+    assert await one.problem_with(token, "q") is None
+    used["by the other"] = LIFETIME
+    assert await other.problem_with(token, "q") == "it was used already"
+    assert token[-16:] not in str(used)
+    assert list(used.values()) == [LIFETIME, LIFETIME]

@@ -120,6 +120,7 @@ async def test_a_lifespan_lives_as_long_as_the_hub() -> None:
 
 
 async def test_lifespans_are_opened_side_by_side() -> None:
+    """F-07: so that several that hang cost the time of one."""
     met: list[str] = []
 
     @asynccontextmanager
@@ -176,6 +177,7 @@ def failing_at_once(_: Hub) -> None:
     ],
 )
 async def test_a_lifespan_that_does_not_open_disables_its_plugin_only(lifespan: Any, reason: str) -> None:
+    """F-07: after `[loading] timeout` seconds if it hangs."""
     settings = {"loading": {"timeout": 0.05}}
 
     with anyio.fail_after(5):

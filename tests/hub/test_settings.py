@@ -106,6 +106,15 @@ def test_an_unknown_key_near_nothing_gets_the_list_of_keys(tmp_path: Path) -> No
     assert problems(path) == [f"{path}: calls.zzz: unknown key; there are deadline, max_deadline, confirm_by_token"]
 
 
+def test_what_has_moved_is_an_error_that_says_where_to(tmp_path: Path) -> None:
+    path = write(tmp_path, '[limits]\nredis = "redis://:hunter2@h/0"\n')
+
+    assert problems(path) == [f"{path}: limits.redis: has moved; write `redis` under [server]"]
+    assert problems(None, {"PEGBOARD_LIMITS_REDIS": "redis://:hunter2@h/0"}) == [
+        "PEGBOARD_LIMITS_REDIS: has moved; set PEGBOARD_SERVER_REDIS in its place"
+    ]
+
+
 def test_a_problem_in_a_variable_names_the_variable() -> None:
     assert problems(None, {"PEGBOARD_SERVER_PORT": "x"}) == [
         "the environment: server.port: must be a whole number (set by the variable PEGBOARD_SERVER_PORT)"

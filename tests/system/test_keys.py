@@ -278,6 +278,47 @@ async def test_the_streams_of_a_revoked_key_end_and_those_of_others_go_on(guarde
         assert not any(event.is_set() for event in others.values())
 
 
+async def test_the_calls_of_a_revoked_key_end_and_those_of_others_go_on(guarded: Guarded, alice: str) -> None:
+    """S-31: over `/mcp`, at every kind of endpoint, long before their deadline of 60 s, and the client reads why."""
+    key = guarded.create("busy")
+    await guarded.known(key)
+    told: dict[str, str] = {}
+    answers: list[str] = []
+    eras: tuple[Era, ...] = ("legacy", "modern")
+    begun: dict[str, tuple[Era, str]] = {
+        f"{era}{path}": (era, path) for era in eras for path in ("", "/probe", "/mine")
+    }
+
+    async def hold(tag: str, era: Era, path: str) -> None:
+        async with opened(guarded.hub, key, era, path) as peer:
+            answer = await peer.request("tools/call", {"name": "probe_hold", "arguments": {"tag": tag}})
+            told[tag] = json.dumps(answer)
+
+    async def stay() -> None:
+        async with opened(guarded.hub, alice, "modern") as peer:
+            answers.append(await call(peer, "probe_hold", {"tag": "stays"}))
+
+    with anyio.fail_after(4 * WITHIN):
+        async with opened(guarded.hub, alice, "modern") as watcher, anyio.create_task_group() as tasks:
+            tasks.start_soon(stay)
+            for tag, (era, path) in begun.items():
+                tasks.start_soon(hold, tag, era, path)
+            for tag in ("stays", *begun):
+                await call(watcher, "probe_until", {"tag": tag, "state": "started"})
+            guarded.change("busy", lambda one: one.revoked())
+            revoked = time.monotonic()
+            for tag in begun:
+                await call(watcher, "probe_until", {"tag": tag, "state": "cancelled"})
+            while len(told) < len(begun):
+                await anyio.sleep(0.01)
+            assert time.monotonic() - revoked < 2.5  # a look at the file each second, and a check each second
+            assert answers == []
+            await call(watcher, "probe_release", {"tag": "stays"})
+
+    assert answers == ["stays"]
+    assert {tag for tag, answer in told.items() if "was taken back" in answer} == set(begun)
+
+
 async def test_the_streams_of_a_key_that_expires_end(guarded: Guarded) -> None:
     """S-31."""
     key = guarded.create("short", expires_at=time.time() + 3)

@@ -8,15 +8,17 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import SecretStr
 from tests.hub.security.test_buckets import Clock
 from tests.hub.security.test_limits import ALICE, admitted
 from tests.system.redis_server import PASSWORD, RedisServer, redis_server
 
-from pegboard.security import shared
 from pegboard.security.buckets import Rate
 from pegboard.security.limits import Limits
-from pegboard.security.shared import PAUSE, SharedBuckets
 from pegboard.settings import LimitSettings
+from pegboard.shared import link
+from pegboard.shared.buckets import SharedBuckets
+from pegboard.shared.link import PAUSE, Link
 
 MINUTE = Rate(per_minute=60, burst=5)
 
@@ -30,8 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> float:
     """A busy machine may take long to answer; returns the deadline as it is."""
-    before = shared.DEADLINE
-    monkeypatch.setattr(shared, "DEADLINE", 5.0)
+    before = link.DEADLINE
+    monkeypatch.setattr(link, "DEADLINE", 5.0)
     return before
 
 
@@ -43,15 +45,19 @@ def clock() -> Clock:
 @pytest.fixture
 async def hubs(server: RedisServer, clock: Clock) -> AsyncGenerator[list[Limits]]:
     """The limits of two hubs."""
-    settings = LimitSettings.model_validate({"redis": server.url, "calls_per_minute": 6, "burst": 5})
-    async with Limits(settings, clock=clock) as one, Limits(settings, clock=clock) as other:
-        await command(one, "FLUSHALL")
-        yield [one, other]
+    settings = LimitSettings(calls_per_minute=6, burst=5)
+    async with linked(server.url, clock) as one, linked(server.url, clock) as other:
+        await one.client.execute_command("FLUSHALL")
+        yield [Limits(settings, clock=clock, shared=SharedBuckets(each)) for each in (one, other)]
+
+
+def linked(url: str, clock: Clock) -> Link:
+    return Link(SecretStr(url), clock)
 
 
 async def command(limits: Limits, *words: str) -> Any:
     """One command to the Redis of these limits."""
-    return await shared_of(limits)._client.execute_command(*words)  # pyright: ignore[reportPrivateUsage]
+    return await shared_of(limits)._link.client.execute_command(*words)  # pyright: ignore[reportPrivateUsage]
 
 
 def shared_of(limits: Limits) -> SharedBuckets:
@@ -127,7 +133,7 @@ async def test_while_redis_is_away_each_hub_counts_for_itself(
     else:
         server.signal(signal.SIGSTOP)
     try:
-        monkeypatch.setattr(shared, "DEADLINE", patient)
+        monkeypatch.setattr(link, "DEADLINE", patient)
         began = time.perf_counter()
         assert await admitted(one, ALICE, 20) == 5
         assert time.perf_counter() - began < 1  # one deadline of a tenth, not twenty
@@ -140,7 +146,7 @@ async def test_while_redis_is_away_each_hub_counts_for_itself(
             server.start()
         else:
             server.signal(signal.SIGCONT)
-        monkeypatch.setattr(shared, "DEADLINE", 5.0)
+        monkeypatch.setattr(link, "DEADLINE", 5.0)
     assert await admitted(one, ALICE, 1) == 0
     assert one.is_shared is False  # nobody asks before the pause is over
     clock.now += PAUSE
@@ -150,15 +156,16 @@ async def test_while_redis_is_away_each_hub_counts_for_itself(
     assert (one.is_shared, other.is_shared) == (True, True)
     lines = [record.getMessage() for record in caplog.records]
     assert [line.partition(" (")[0] for line in lines].count("Redis does not answer") == 2
-    assert lines.count("Redis answers again; limits are shared") == 2
+    assert lines.count("Redis answers again; replicas share what they did before") == 2
     assert PASSWORD not in caplog.text
 
 
 async def test_of_those_who_come_at_once_one_asks_whether_redis_is_back(
     server: RedisServer, clock: Clock, patient: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "DEADLINE", patient)
-    buckets = SharedBuckets(LimitSettings.model_validate({"redis": server.url}).redis, clock)  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(link, "DEADLINE", patient)
+    linked_to = linked(server.url, clock)
+    buckets = SharedBuckets(linked_to)
     server.signal(signal.SIGSTOP)
     try:
         assert await buckets.take("a", MINUTE) is None
@@ -174,27 +181,15 @@ async def test_of_those_who_come_at_once_one_asks_whether_redis_is_back(
                 tasks.start_soon(ask)
     finally:
         server.signal(signal.SIGCONT)
-        await buckets.close()
+        await linked_to.__aexit__()
 
     assert sum(answer > 0.09 for answer in answers) == 1
 
 
 async def test_a_wrong_password_is_a_redis_that_is_away(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    url = server.url.replace(PASSWORD, "swordfish")
-    async with Limits(LimitSettings.model_validate({"redis": url, "calls_per_minute": 1})) as limits:
+    async with linked(server.url.replace(PASSWORD, "swordfish"), Clock()) as wrong:
+        limits = Limits(LimitSettings(calls_per_minute=1), shared=SharedBuckets(wrong))
         assert await admitted(limits, ALICE, 9) == 1
         assert limits.is_shared is False
     assert "swordfish" not in caplog.text
     assert len(caplog.records) == 1
-
-
-async def test_a_reload_changes_the_redis(server: RedisServer) -> None:
-    settings = LimitSettings.model_validate({"redis": server.url, "calls_per_minute": 1})
-    async with Limits(settings) as limits:
-        await command(limits, "FLUSHALL")
-        assert await admitted(limits, ALICE, 2) == 1
-        await limits.change(settings.model_copy(update={"redis": None}))
-        assert limits.is_shared is None
-        assert await admitted(limits, ALICE, 2) == 1
-        await limits.change(settings)
-        assert await admitted(limits, ALICE, 2) == 0

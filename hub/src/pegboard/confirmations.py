@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,19 @@ class Confirmations:
     """Gives out tokens, each good for one call, soon, that would do what was asked about.
 
     A question is any values that JSON can carry: who calls which tool with which arguments, and what it would do. No
-    token is kept that was not used, so asking costs no memory.
+    token is kept that was not used, so asking costs no memory. `is_first` says of a name, for as many seconds, whether
+    no other replica has used it.
     """
 
-    def __init__(self, seal: Seal, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        seal: Seal,
+        clock: Callable[[], float] = time.time,
+        is_first: Callable[[str, int], Awaitable[bool]] | None = None,
+    ) -> None:
         self._seal = seal
         self._clock = clock
+        self._is_first = is_first
         self._used: dict[str, int] = {}
         self._floor = 0
 
@@ -39,7 +46,7 @@ class Confirmations:
         expires, name = int(self._clock()) + LIFETIME, secrets.token_hex(4)
         return f"{expires:08x}-{name}-{self._seal.sign(expires, name, *question)}"
 
-    def problem_with(self, token: str, *question: object) -> str | None:
+    async def problem_with(self, token: str, *question: object) -> str | None:
         """Why a token does not count for this question; `None` for one that does, and is used up by this."""
         match = TOKEN.fullmatch(token.strip())
         expires, name, signature = (int(match[1], 16), match[2], match[3]) if match else (0, "", "")
@@ -50,7 +57,9 @@ class Confirmations:
             return "it has expired"
         if name in self._used:
             return "it was used already"
-        self._use(name, expires)
+        self._use(name, expires)  # before anybody else is asked, so that of two calls at once one is the first
+        if self._is_first is not None and not await self._is_first(f"{expires:08x}-{name}", LIFETIME):
+            return "it was used already"
         return None
 
     def _use(self, name: str, expires: int) -> None:
@@ -82,11 +91,11 @@ class Agreement:
     token: str = ""
     """What the caller has brought along; empty in a first call."""
 
-    def require(self, tool: str, message: str, *question: object) -> None:
+    async def require(self, tool: str, message: str, *question: object) -> None:
         """Return if the call has a token for this question; else raise `Unconfirmed`, which brings one if it may."""
         if self.confirmations is None:
             raise Unconfirmed(f"{tool} needs the user's confirmation and this client cannot ask for it (elicitation)")
-        problem = self.confirmations.problem_with(self.token, *question) if self.token else ""
+        problem = await self.confirmations.problem_with(self.token, *question) if self.token else ""
         if problem is None:
             return
         raise Unconfirmed(

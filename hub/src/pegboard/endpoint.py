@@ -35,6 +35,7 @@ from pegboard.choices import Choices
 from pegboard.environments import NOWHERE
 from pegboard.errors import PegboardError
 from pegboard.output import error_result, result, text_block
+from pegboard.overdue import Abandoned
 from pegboard.overflow import CALL_READ_TOOL, CALL_TOOL, SEARCH_TOOLS
 from pegboard.plugin import PluginSettings
 from pegboard.pools import Pools
@@ -47,7 +48,7 @@ from pegboard.security.principal import Principal, id_of
 from pegboard.settings import CallSettings
 from pegboard.sights import NO_TENANTS, Sights
 from pegboard.spans import span_of_message
-from pegboard.tools import BoundTool, Runner, too_slow
+from pegboard.tools import BoundTool, Runner, too_slow, too_stubborn
 from pegboard.validation import did_you_mean
 from pegboard.view import Offer, View
 
@@ -347,12 +348,14 @@ class Endpoint:
         """Run what has no error result of its own under the same rules as a tool: record, deadline, masking."""
         with self._runner.audit.call(call, given, read_only=True) as record:
             try:
-                async with self._runner.limits.running(call.principal, call.plugin, call.deadline):
-                    with anyio.CancelScope(deadline=call.deadline), call.borrowing():
-                        call.settings = call.sent.over(call.settings)
-                        answer = await work()
-                        record.outcome = "ok"
-                        return answer
+                async with self._runner.limits.running(call.principal, call.plugin, call.deadline) as turn:
+                    answer = await self._runner.overdue.run(call, turn, partial(_with_pools, call, work))
+                if answer is not None:
+                    record.outcome = "ok"
+                    return answer
+            except Abandoned:
+                record.outcome = "timeout"
+                raise MCPError(types.INTERNAL_ERROR, too_stubborn(call.tool, call)) from None
             except TooMuch as limit:
                 record.refuse(limit.limit)
                 raise MCPError(SERVER_BUSY, limit.message, {"retryAfter": limit.retry_after}) from None
@@ -408,6 +411,12 @@ class Endpoint:
         if isinstance(wanted, int | float) and wanted > 0:
             return min(wanted, self._calls.max_deadline)
         return timeout or self._calls.deadline
+
+
+async def _with_pools(call: Call[Any], work: Callable[[], Awaitable[T]]) -> T:
+    with call.borrowing():
+        call.settings = call.sent.over(call.settings)
+        return await work()
 
 
 class _Server(Server[dict[str, Any]]):

@@ -18,13 +18,14 @@ from pegboard import logs, telemetry
 from pegboard.call import Call
 from pegboard.catalog import Catalog, catalog_of, changes, fingerprint_of
 from pegboard.confirmations import Confirmations
-from pegboard.endpoint import Endpoint, principal_of
+from pegboard.endpoint import CHANGES, Endpoint, principal_of
 from pegboard.errors import BudgetError, PegboardError, PluginError
 from pegboard.keeper import Keepers, Kept
+from pegboard.leaks import Leaks
 from pegboard.loading import Loaded, Loader, Owner, Quarantined
 from pegboard.metrics import Metrics
 from pegboard.offers import all_tools, check_budget, needless, offers_of, offers_to
-from pegboard.overdue import Overdue
+from pegboard.overdue import LATE, Overdue
 from pegboard.overflow import Overflow
 from pegboard.plugin import HUB, Plugin, PluginSettings
 from pegboard.pools import Pools
@@ -37,6 +38,8 @@ from pegboard.security.credentials import CredentialHeaders
 from pegboard.security.limits import Limits
 from pegboard.security.redaction import Redactor
 from pegboard.settings import HubSettings
+from pegboard.shared.news import Changed
+from pegboard.shared.replicas import Replicas
 from pegboard.tools import Runner
 from pegboard.view import NOTHING, Offer, View
 
@@ -47,6 +50,7 @@ VERSION = version("pegboard")
 ToTenants = Mapping[str, Offer]
 """What is offered at one path, by tenant."""
 
+LIFESPAN = "the lifespan of plugin "
 BUDGET_URI = "pegboard://budget"
 
 
@@ -73,10 +77,13 @@ class Hub:
         secret = self.settings.server.secret
         self.seal = Seal() if secret is None else Seal.of(secret.get_secret_value())
         self.results = Results(self.settings.results, self.seal)
-        self.confirmations = Confirmations(self.seal)
+        redis = self.settings.server.redis
+        self.replicas = None if redis is None else Replicas(redis, self._heard, self._has_list)
+        shared = self.replicas
+        self.confirmations = Confirmations(self.seal, is_first=shared.once.is_first if shared else None)
         self.audit = Audit(self.settings.audit.file, self.settings.audit.on_failure)
         self.metrics = Metrics()
-        self.limits = Limits(self.settings.limits, self.metrics.limited)
+        self.limits = Limits(self.settings.limits, self.metrics.limited, shared=shared.buckets if shared else None)
         self.plugins: list[Loaded] = []
         self.quarantined: list[Quarantined] = []
         self.endpoints: dict[str, Endpoint] = {}
@@ -87,8 +94,9 @@ class Hub:
         self._environ = environ
         self._found = None if found is None else list(found)
         self._started = time.monotonic()
-        self._lifespans = Keepers(open_timeout=self.settings.loading.timeout)
-        self._overdue = Overdue()
+        self._lifespans = Keepers(open_timeout=self.settings.loading.timeout, left=self._left)
+        self._overdue = Overdue(self.metrics)
+        self._leaks = Leaks(self._overdue.goes_on, self.metrics)
         self._open_lifespans: dict[Owner, Kept[Any]] = {}
         self._stack = AsyncExitStack()
         self._reloading = anyio.Lock()
@@ -96,12 +104,14 @@ class Hub:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.audit)  # left last: the calls that a stop cancels are on record, too
-            await stack.enter_async_context(self.limits)
             await stack.enter_async_context(self._lifespans)
-            await self._lifespans.keep("the watch over calls", self._overdue.run())
+            await self._lifespans.keep("the watch over tasks", self._leaks.run())
             await stack.enter_async_context(self.pools)
             await stack.enter_async_context(self.results)
+            stack.push_async_callback(self._leaks.cancel)
             await self._serve(self.settings)
+            if self.replicas is not None:
+                await self._lifespans.keep("what replicas share", self.replicas.run())
             self._stack = stack.pop_all()
         return self
 
@@ -126,6 +136,10 @@ class Hub:
                 raise
             self.generation, self.reload_problem = self.generation + 1, None
             self.pools.retire(after=settings.calls.max_deadline)
+
+    def cut_off(self, after: float = LATE) -> None:
+        """Wait no longer for any call, in so many seconds: the hub is about to be left."""
+        self._lifespans.later(after, self._overdue.give_up)
 
     @property
     def tracing(self) -> bool:
@@ -187,12 +201,13 @@ class Hub:
             views, tenants = await anyio.to_thread.run_sync(self._build, plugins, quarantined, settings)
             catalogs = await anyio.to_thread.run_sync(_catalogs_of, plugins)
             _check_strict(settings, quarantined)
-            await self.limits.change(settings.limits)
         except BaseException:
             await self._close(opened)
             raise
+        unloaded = {plugin.name for plugin in self.plugins} - {plugin.name for plugin in plugins}
         leaving = [owner for owner in self._open_lifespans if owner not in {plugin.owner for plugin in plugins}]
         self.settings, self.plugins, self.quarantined = settings, plugins, quarantined
+        self.limits.change(settings.limits)
         await self.audit.change(settings.audit.file, settings.audit.on_failure, redactor)
         changed = self._show(views, tenants)
         self._note_changes(catalogs)
@@ -200,7 +215,21 @@ class Hub:
         async with anyio.create_task_group() as tasks:
             for endpoint, lists in changed:
                 tasks.start_soon(endpoint.announce, lists)
+            if self.replicas is not None:
+                tasks.start_soon(self.replicas.news.tell, {one.offer.path: lists for one, lists in changed})
         await self._close(leaving)
+        for name in unloaded:
+            await self._leaks.cancel(name)
+
+    def _has_list(self, path: str, kind: str) -> bool:
+        return path in self.endpoints and kind in CHANGES
+
+    async def _heard(self, changed: Changed) -> None:
+        """Tell clients here that lists have changed at another replica, which may answer them next."""
+        async with anyio.create_task_group() as tasks:
+            for path, kinds in changed.items():
+                if path in self.endpoints:
+                    tasks.start_soon(self.endpoints[path].announce, kinds)
 
     async def _open(self, plugins: list[Loaded], quarantined: list[Quarantined]) -> list[Owner]:
         """Open the lifespans that are not open yet, side by side; returns whose."""
@@ -227,7 +256,7 @@ class Hub:
         try:
             manager = plugin.hooks["hub_lifespan"](hub=self)
             if manager is not None:
-                kept = await self._lifespans.keep(f"the lifespan of plugin {plugin.name}", manager)
+                kept = await self._lifespans.keep(f"{LIFESPAN}{plugin.name}", manager)
                 self._open_lifespans[plugin.owner] = kept
         except TimeoutError:
             return f"hub_lifespan() did not open within {self._lifespans.open_timeout:g} s"
@@ -236,10 +265,14 @@ class Hub:
         return None
 
     async def _close(self, owners: Iterable[Owner]) -> None:
-        for owner in owners:
-            kept = self._open_lifespans.pop(owner, None)
-            if kept is not None:
-                await self._lifespans.close(kept)
+        """Close these lifespans, side by side."""
+        async with anyio.create_task_group() as tasks:
+            for kept in filter(None, [self._open_lifespans.pop(owner, None) for owner in owners]):
+                tasks.start_soon(self._lifespans.close, kept)
+
+    def _left(self, lifespan: str) -> None:
+        if lifespan.startswith(LIFESPAN):
+            self.metrics.abandoned(lifespan.removeprefix(LIFESPAN), "lifespan")
 
     def _views(self, plugins: list[Loaded], quarantined: list[Quarantined], settings: HubSettings) -> dict[str, View]:
         """Every endpoint's view. A plugin with a group over its budget is quarantined, since the others can serve."""

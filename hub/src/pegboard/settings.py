@@ -38,6 +38,9 @@ ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*,]+/?")
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures by a private key, which the hub does not have."""
 
+MOVED = {("limits", "redis"): ("server", "redis")}
+"""Settings that have another place now."""
+
 OWN_VARIABLES = frozenset({"PEGBOARD_CONFIG", "PEGBOARD_KEY"})
 
 BESIDE = (("auth", "keys_file"), ("server", "tls_certificate"), ("server", "tls_key"))
@@ -138,11 +141,15 @@ class ServerSettings(Section):
         default=(), description="Origins of browser apps that may call: `https://app.example.com`."
     )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="Largest request body.")
+    head_timeout: Seconds = Field(default=30, description="Seconds a client has to send the head of its request.")
     body_timeout: Seconds = Field(default=30, description="Seconds a client has to send its request body.")
     max_sessions: int = Field(default=1000, ge=1, description="Most open SSE sessions, and most `/mcp` sessions.")
     max_calls_per_session: int = Field(default=32, ge=1, description="Requests one session may have unanswered.")
     session_idle_timeout: Seconds = Field(default=1800, description="Seconds until an unused `/mcp` session is closed.")
     stalled_timeout: Seconds = Field(default=30, description="Seconds until a client that does not read is dropped.")
+    drain_delay: float = Field(
+        default=0, ge=0, le=3600, description="Seconds it goes on at the end while `/ready` says 503."
+    )
     grace: Seconds = Field(default=30, description="Seconds calls in flight have to finish at the end.")
     replica: str | None = Field(
         default=None,
@@ -153,6 +160,10 @@ class ServerSettings(Section):
     stateless: bool = Field(default=False, description="Keep no `/mcp` sessions, so that any replica can answer.")
     secret: SecretStr | None = Field(
         default=None, min_length=32, description="What replicas sign cursors and confirmations with; the same for all."
+    )
+    redis: SecretStr | None = Field(
+        default=None,
+        description="Redis by which replicas share limits, revoked keys and news; needs `pegboard[redis]`.",
     )
     trusted_proxies: Proxies = Field(
         default=(), description="Addresses or networks of proxies whose `X-Forwarded-*` headers count."
@@ -237,7 +248,6 @@ class LimitSettings(Section):
     queue: int = Field(default=1024, ge=0, description="Calls that may wait for their plugin.")
     queue_timeout: Seconds = Field(default=5, description="Seconds a call waits for its plugin.")
     failures_per_minute: int = Field(default=10, ge=1, description="Wrong keys from one address, until 429.")
-    redis: SecretStr | None = Field(default=None, description="Redis that replicas share; needs `pegboard[redis]`.")
 
 
 class PoolSettings(Section):
@@ -410,12 +420,17 @@ def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
     return Path(FILE_NAME) if Path(FILE_NAME).is_file() else None
 
 
-def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> HubSettings:
-    """Read the file, if any, and the environment, which wins.
+def load_settings(
+    path: Path | None = None, environ: Mapping[str, str] = os.environ, *, text: str | None = None
+) -> HubSettings:
+    """Read the file, if any, and the environment, which wins. With `text` the file says that, whatever is in it now.
 
     Raises `ConfigError` that lists everything that is wrong, one line each, with no values in it.
     """
-    table: Table = {} if path is None else beside(resolve(read_file(path), path.parent, str(path)), path.parent)
+    table: Table = {}
+    if path is not None:
+        written = read_file(path) if text is None else tables_in(text, path)
+        table = beside(resolve(written, path.parent, str(path)), path.parent)
     return parse_settings(table, str(path or "the environment"), environ)
 
 
@@ -432,6 +447,7 @@ def beside(table: Table, folder: Path) -> Table:
 
 def parse_settings(table: Table, source: str, environ: Mapping[str, str]) -> HubSettings:
     """The settings of a file's tables, references resolved, and the environment. Raises `ConfigError`, see above."""
+    _refuse_moved(table, source, environ)
     given = {**table}
     for name, model in sections().items():
         variables = variables_of(name, model, environ)
@@ -440,14 +456,35 @@ def parse_settings(table: Table, source: str, environ: Mapping[str, str]) -> Hub
     return validate(HubSettings, given, source, lambda loc: _variable_or_key(loc, environ))
 
 
+def _refuse_moved(table: Table, source: str, environ: Mapping[str, str]) -> None:
+    for (old, was), (new, now) in MOVED.items():
+        section: object = table.get(old)
+        if isinstance(section, dict) and was in section:
+            raise ConfigError(f"{source}: {old}.{was}: has moved; write `{now}` under [{new}]")
+        variable = f"{PREFIX}{old}_{was}".upper()
+        if variable in environ:
+            raise ConfigError(f"{variable}: has moved; set {PREFIX}{new.upper()}_{now.upper()} in its place")
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """The file's tables as they are written. Raises `ConfigError` for what is no TOML or cannot be read."""
+    return tables_in(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises `ConfigError` when it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def tables_in(text: str, path: Path) -> dict[str, Any]:
+    """The tables of a file that says `text`. Raises `ConfigError` for what is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
 def variables_of(section: str, model: type[BaseModel], environ: Mapping[str, str]) -> dict[str, Any]:

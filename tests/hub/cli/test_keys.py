@@ -269,14 +269,14 @@ def test_check_says_that_a_hub_is_open_to_strangers(run: Run, tea: Path) -> None
 def test_check_names_secrets_in_a_file_that_others_can_read(run: Run, tea: Path) -> None:
     """S-36."""
     tea.write_text(
-        f'{tea.read_text()}[limits]\nredis = "redis://h"\n[keys.ci]\nid = "abcd"\nsha256 = "{"0" * 64}"\n'
+        f'{tea.read_text()}[server]\nredis = "redis://h"\n[keys.ci]\nid = "abcd"\nsha256 = "{"0" * 64}"\n'
         'scopes = ["*"]\n[plugins.tea]\nkey = "k"\n[tenants.a.plugins.tea]\nkey = "env:HOME"\n'
         '[tenants.b.plugins.tea]\nkey = "k"\n[plugins.tea.environments.prod]\nkey = "k"\n'
     )
     tea.chmod(0o644)
 
     places = (
-        "limits.redis, keys.ci.sha256, plugins.tea.key, plugins.tea.environments.prod.key, tenants.b.plugins.tea.key"
+        "server.redis, keys.ci.sha256, plugins.tea.key, plugins.tea.environments.prod.key, tenants.b.plugins.tea.key"
     )
     expected = f"others can read it, and it holds secrets ({places}); chmod 600 pegboard.toml, or write env:NAME"
     assert any(expected in line for line in check(run))

@@ -184,6 +184,21 @@ async def test_keys_of_the_settings_count_too_and_need_no_file() -> None:
     await store.refresh()
 
 
+async def test_a_key_that_was_revoked_elsewhere_does_not_count_whatever_the_file_says(file: Path) -> None:
+    key, text = add(file)
+    other, another = add(file, name="other")
+    revoked: set[str] = set()
+    store = KeyStore(file, {}, revoked=revoked)
+    assert store.known(text, "/mcp") == key.principal
+
+    revoked.add(key.id)
+
+    assert store.known(text, "/mcp") is await store.verify(text, "/mcp") is None
+    assert not store.is_live(key.principal)
+    assert store.known(another, "/mcp") == other.principal
+    assert store.is_live(other.principal)
+
+
 def test_scopes_of_the_settings_that_are_none_are_said_with_their_place() -> None:
     named = KeySettings.model_validate({"id": "abcd", "sha256": "0" * 64, "scopes": ["a b"]})
 

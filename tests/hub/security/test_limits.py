@@ -1,17 +1,17 @@
 """Limits: how much one caller may take of the hub."""
 
-import sys
 from typing import Any
 
 import anyio
 import pytest
 from tests.hub.security.test_buckets import Clock
+from tests.plugins.many import many
 
-from pegboard.errors import ConfigError
+from pegboard.errors import BudgetError
 from pegboard.security.limits import Limit, Limits, TooMuch, network_of
 from pegboard.security.principal import Principal
 from pegboard.security.scopes import Scopes
-from pegboard.settings import LimitSettings
+from pegboard.settings import BudgetSettings, LimitSettings
 from pegboard.testing import hub_of
 
 ALICE, BOB = (Principal(name, Scopes.of(["*"]), name) for name in ("alice", "bob"))
@@ -205,46 +205,24 @@ async def test_other_settings_count_at_once_and_what_is_counted_stays() -> None:
     some = limits(calls_per_minute=60, burst=10, calls_per_plugin=1)
     await admitted(some, ALICE, 4)
     async with some.running(None, "shop"):
-        await some.change(LimitSettings(calls_per_minute=60, burst=5, calls_per_plugin=2))
+        some.change(LimitSettings(calls_per_minute=60, burst=5, calls_per_plugin=2))
         async with some.running(None, "shop"):
             pass
 
     assert await admitted(some, ALICE, 9) == 1
 
 
-async def test_a_redis_that_cannot_be_changes_nothing() -> None:
-    some = limits(calls_per_minute=60, burst=1)
-    wrong = LimitSettings.model_validate({"redis": "http://me:hunter2@localhost"})
-
-    with pytest.raises(ConfigError, match=r"\[limits\] redis: not a URL of Redis") as raised:
-        await some.change(wrong)
-    with pytest.raises(ConfigError):
-        Limits(wrong)
-
-    assert "hunter2" not in str(raised.value)
-    assert raised.value.__suppress_context__
-    assert await admitted(some, ALICE, 5) == 1
-    assert some.is_shared is None
-
-
-async def test_a_reload_with_such_a_redis_changes_nothing() -> None:
-    async with hub_of(settings={"limits": {"calls_per_key": 2}}) as hub:
-        limits = {"calls_per_key": 1, "redis": "http://localhost"}
-        with pytest.raises(ConfigError, match="not a URL of Redis"):
-            await hub.reload(hub.settings.model_copy(update={"limits": LimitSettings.model_validate(limits)}))
+async def test_a_reload_changes_the_limits_or_nothing() -> None:
+    async with hub_of(many(9), settings={"limits": {"calls_per_key": 2}}) as hub:
+        fewer = hub.settings.model_copy(update={"limits": LimitSettings(calls_per_key=1)})
+        with pytest.raises(BudgetError):
+            await hub.reload(fewer.model_copy(update={"budget": BudgetSettings(tools=1)}))
 
         assert hub.settings.limits.calls_per_key == 2
         async with hub.limits.running("alice", "shop"), hub.limits.running("alice", "shop"):
             pass
-        await hub.reload(hub.settings.model_copy(update={"limits": LimitSettings(calls_per_key=1)}))
+        await hub.reload(fewer)
         async with hub.limits.running("alice", "shop"):
             with pytest.raises(TooMuch):
                 async with hub.limits.running("alice", "shop"):
                     raise AssertionError
-
-
-async def test_redis_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-
-    with pytest.raises(ConfigError, match=r"pip install 'pegboard\[redis\]'"):
-        limits(redis="redis://localhost")

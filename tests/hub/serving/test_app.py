@@ -9,8 +9,9 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from pegboard import Call, Plugin, endpoint
+from pegboard import Call, Plugin, endpoint, tool
 from pegboard.builtin import HubPlugin
+from pegboard.endpoint import Endpoint
 from pegboard.security.keys import Key
 from pegboard.security.scopes import Scopes
 from pegboard.serving.app import HubApp
@@ -163,6 +164,41 @@ async def test_a_single_request_is_answered_without_a_session() -> None:
     assert (first.json()["id"], second.json()["id"]) == (1, "b")
     assert '"text":"pong"' in called.text
     assert "mcp-session-id" not in first.headers
+
+
+@pytest.mark.parametrize("repeated", [[], [("x-any", "1"), ("x-any", "2")]], ids=["short way", "the SDK's way"])
+async def test_a_call_lists_nothing_however_many_tools_there_are(
+    monkeypatch: pytest.MonkeyPatch, repeated: list[tuple[str, str]]
+) -> None:
+    """F-41: 205 tools; the SDK alone lists them all before each call that has arguments."""
+    listed: list[Endpoint] = []
+    list_tools = vars(Endpoint)["_list_tools"]
+
+    def counted(asked: Endpoint, *given: Any) -> Any:
+        listed.append(asked)
+        return list_tools(asked, *given)
+
+    monkeypatch.setattr(Endpoint, "_list_tools", counted)
+    async with browser(Plugin(name="x", tools=[echo_as(number) for number in range(205)])) as page:
+        for number in (0, 100, 204):
+            name = f"x_echo_{number}"
+            headers = {"accept": BOTH, "mcp-protocol-version": MODERN, "mcp-method": "tools/call", "mcp-name": name}
+            params = {"name": name, "arguments": {"word": "pong"}, "_meta": META}
+            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+            answer = await page.http.post("/mcp", json=message, headers=[*headers.items(), *repeated])
+            assert answer.json()["result"]["content"][0]["text"] == "pong"
+        assert listed == []
+        await page.modern("tools/list")
+    assert len(listed) == 1, "it would have been counted"
+
+
+def echo_as(number: int) -> Any:
+    """One of many tools that are alike."""
+
+    async def echo(word: str) -> str:
+        return word
+
+    return tool(read_only=True, name=f"x_echo_{number}")(echo)
 
 
 async def test_a_session_is_opened_used_and_ended() -> None:

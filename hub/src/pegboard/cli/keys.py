@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,15 +13,17 @@ import tomlkit
 
 from pegboard.cli.failures import Mistake
 from pegboard.cli.options import config_option, debug_option, json_option
-from pegboard.cli.starting import log_to_stderr, read_settings
+from pegboard.cli.starting import log_to_stderr, read_settings, run
 from pegboard.cli.strangers import strange_scopes
 from pegboard.cli.text import print_json, table
 from pegboard.loading import Loaded, Loader
-from pegboard.security.keyfile import NAME, changing, exposure, moment, read_keys
+from pegboard.security.keyfile import NAME, Unwritable, changing, exposure, moment, read_keys
 from pegboard.security.keys import Key
 from pegboard.security.keystore import keys_of
 from pegboard.security.scopes import Scopes
 from pegboard.settings import HubSettings
+from pegboard.shared.link import Away, Link
+from pegboard.shared.revocations import Revocations
 from pegboard.validation import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -122,7 +124,8 @@ def list_keys(file: Path | None, config: Path | None, as_json: bool) -> None:
     named = [] if file else keys_of(settings.keys)
     only_named = bool(named) and settings.auth.keys_file is None
     keys = [*([] if only_named else read_keys(_path(file, settings))), *named]
-    described = [_described(key) for key in keys]
+    gone = _revoked_elsewhere(settings)
+    described = [_described(key, is_revoked=key.id in gone) for key in keys]
     if as_json:
         print_json(described)
     elif described:
@@ -138,15 +141,19 @@ def list_keys(file: Path | None, config: Path | None, as_json: bool) -> None:
 def revoke(key: str, file: Path | None, config: Path | None) -> None:
     """End a key, or all keys of a name, within a second; what they have opened ends within five.
 
+    With `[server] redis` every replica hears of it, whatever file it has. So a key in the configuration can be ended,
+    too, or one in a file that cannot be written, such as a Secret that is mounted.
+
     \b
     Example:
       pegboard keys revoke alice
     """
     settings = read_settings(config)
+    if settings.server.redis is not None:
+        _revoke_everywhere(key, file, settings)
+        return
     path = _path(file, settings)
-    with changing(path) as keys:
-        ended = _find(key, keys, settings)
-        keys[:] = [one.revoked() if one in ended else one for one in keys]
+    ended = _revoke_in(path, key, settings)
     _tell_stored(path, f"revoked {_ids(ended)} in", settings)
 
 
@@ -175,6 +182,79 @@ def rotate(key: str, keep: str | None, expires: str | None, file: Path | None, c
     end = f"until {moment(until)}" if until else "no more"
     _tell_stored(path, f"stored a new key {new.name!r} ({new.id}); {_ids(old)} counts {end}, in", settings)
     _show_once(text)
+    if settings.server.redis is not None and until is None:
+        _tell_replicas(old, settings)
+
+
+def _revoke_in(path: Path, wanted: str, settings: HubSettings) -> list[Key]:
+    """Revoke keys in a file; returns which."""
+    with changing(path) as keys:
+        ended = _find(wanted, keys, settings)
+        keys[:] = [one.revoked() if one in ended else one for one in keys]
+    return ended
+
+
+def _revoke_everywhere(wanted: str, file: Path | None, settings: HubSettings) -> None:
+    """Write it down where that can be, and tell all replicas, also of keys that have been revoked here before."""
+    path = file or settings.auth.keys_file
+    stored = read_keys(path) if path is not None and path.exists() else []
+    named, ended = _called(wanted, keys_of(settings.keys)), _called(wanted, stored)
+    if not named and not ended:
+        _find(wanted, stored, settings)  # says what there is
+    left = [f"remove [keys.{key.name}] from the configuration" for key in named]
+    if path is not None and any(key.is_live for key in ended):
+        try:
+            _revoke_in(path, wanted, settings)
+            _tell_stored(path, f"revoked {_ids(ended)} in", settings)
+        except Unwritable as error:
+            left.append(f"{error}; revoke {_ids(ended)} where that file comes from")
+    _tell_replicas([*ended, *named], settings)
+    for line in left:
+        _say_warning(f"{line}, too, for when Redis is away or was emptied")
+
+
+def _called(wanted: str, keys: Iterable[Key]) -> list[Key]:
+    """The keys of this id or name that have not expired."""
+    return [key for key in keys if wanted in (key.id, key.name) and key.state != "expired"]
+
+
+def _tell_replicas(ended: Sequence[Key], settings: HubSettings) -> None:
+    """Have all replicas refuse these keys. Raises `Mistake` when they could not be told."""
+    try:
+        _ask(settings, lambda revocations: revocations.add({key.id: key.expires_at for key in ended}))
+    except Away:
+        again = " and ".join(f"`pegboard keys revoke {key.id}`" for key in ended)
+        raise Mistake(
+            f"Redis does not answer: replicas with another file do not know yet that {_ids(ended)} counts no more; "
+            f"{again} tells them when it does"
+        ) from None
+    click.echo(f"told all replicas that {_ids(ended)} counts no more", err=True)
+
+
+def _revoked_elsewhere(settings: HubSettings) -> Container[str]:
+    """The ids that replicas have heard of, whatever the files say."""
+    if settings.server.redis is None:
+        return ()
+    try:
+        return _ask(settings, Revocations.learn)
+    except Away:
+        _say_warning("Redis does not answer; a key that was revoked there may be shown as live")
+        return ()
+
+
+def _ask(settings: HubSettings, question: Callable[[Revocations], Awaitable[None]]) -> Revocations:
+    """Ask or tell Redis something; returns what is known then."""
+    redis = settings.server.redis
+    assert redis is not None
+
+    async def ask() -> Revocations:
+        async with Link(redis) as link:
+            revocations = Revocations(link)
+            await question(revocations)
+            return revocations
+
+    log_to_stderr("critical")  # what is wrong is said in words of our own
+    return run(ask)
 
 
 def _path(file: Path | None, settings: HubSettings) -> Path:
@@ -274,11 +354,11 @@ def _ids(keys: Sequence[Key]) -> str:
     return ", ".join(f"{key.name} ({key.id})" for key in keys)
 
 
-def _described(key: Key) -> dict[str, Any]:
+def _described(key: Key, *, is_revoked: bool) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
-        "state": key.state,
+        "state": "revoked" if is_revoked and key.is_live else key.state,
         "scopes": str(key.scopes).split(),
         "tenant": key.tenant,
         "created": moment(key.created_at),

@@ -25,6 +25,10 @@ OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
+class Unwritable(ConfigError):  # noqa: N818 # a state of the file
+    """A file of keys that cannot be changed, such as a Secret that is mounted."""
+
+
 class StoredKey(BaseModel):
     """One key as the file has it."""
 
@@ -69,7 +73,8 @@ def read_keys(file: Path) -> list[Key]:
 def changing(file: Path) -> Generator[list[Key]]:
     """The keys of a file, to be changed; they are written when the block ends without an error.
 
-    Others who change the file wait until then. Raises `ConfigError` when it cannot be read or written.
+    Others who change the file wait until then. Raises `Unwritable` when it cannot be written, and `ConfigError` when it
+    cannot be read.
     """
     file = file.resolve()  # what stands behind a link is replaced, not the link
     try:
@@ -78,7 +83,7 @@ def changing(file: Path) -> Generator[list[Key]]:
             yield keys
             _write(file, keys)
     except OSError as error:
-        raise ConfigError(f"{file}: the keys cannot be changed: {error.strerror}") from error
+        raise Unwritable(f"{file}: the keys cannot be changed: {error.strerror}") from error
 
 
 def exposure(file: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import anyio
@@ -27,7 +27,8 @@ GRACE = 3.0
 class KeyStore:
     """Recognizes API keys. Raises `ConfigError` for a file that cannot be read, also later: then nobody is let in.
 
-    The file is looked at once a second, in a thread; a look that does not come back lets nobody in, either.
+    The file is looked at once a second, in a thread; a look that does not come back lets nobody in, either. A key whose
+    id is in `revoked` does not count, whatever the file says.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class KeyStore:
         *,
         look_every: float = LOOK_EVERY,
         grace: float = GRACE,
+        revoked: Container[str] = (),
     ) -> None:
         self._file = file
         self._named = keys_of(named)
         self._look_every = look_every
         self._grace = grace
+        self._revoked = revoked
         self._stamp: object = None
         self._ring = Keyring(self._named)
         self._problem: str | None = None
@@ -59,13 +62,11 @@ class KeyStore:
     def known(self, credential: str, path: str) -> Principal | None:  # noqa: ARG002 # keys count everywhere
         if self._problem is not None or self._is_due:
             return None
-        key = self._ring.find(credential)
-        return key.principal if key is not None else None
+        return self._find(credential)
 
     async def verify(self, credential: str, path: str) -> Principal | None:  # noqa: ARG002 # as above
         await self.refresh()
-        key = self._ring.find(credential)
-        return key.principal if key is not None else None
+        return self._find(credential)
 
     async def refresh(self) -> None:
         """Read the file anew if it is another one than before. Raises `ConfigError` while it cannot be read."""
@@ -80,7 +81,11 @@ class KeyStore:
         return principal.issuer is None
 
     def is_live(self, principal: Principal) -> bool:
-        return self._is_sound and self._ring.is_live(principal.id)
+        return self._is_sound and self._ring.is_live(principal.id) and principal.id not in self._revoked
+
+    def _find(self, credential: str) -> Principal | None:
+        key = self._ring.find(credential)
+        return key.principal if key is not None and key.id not in self._revoked else None
 
     @property
     def _is_due(self) -> bool:

@@ -5,14 +5,13 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, ip_address
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from pegboard.security.buckets import Buckets, Rate
 from pegboard.security.principal import Principal
-from pegboard.security.shared import SharedBuckets
-from pegboard.security.turns import Busy, Turns
+from pegboard.security.turns import Busy, Turn, Turns
 from pegboard.settings import LimitSettings
+from pegboard.shared.buckets import SharedBuckets
 
 Limit = Literal["rate", "key", "plugin", "session", "sessions", "key_sessions", "address"]
 """What there are limits on: requests and calls of a key, calls of a plugin, a session, sessions, those of a key, wrong
@@ -37,10 +36,10 @@ class TooMuch(Exception):  # noqa: N818 # an answer, not a failure
 
 
 class Limits:
-    """Keeps every caller within their share; an async context manager.
+    """Keeps every caller within their share.
 
-    Rates are counted by monotonic time, here or in Redis; what runs at once is counted here. `met` hears of every
-    limit that was met. Raises `ConfigError` for a Redis that cannot be used at all; one that is away is no error.
+    Rates are counted by monotonic time, in `shared` while that can be; what runs at once is counted here. `met` hears
+    of every limit that was met.
     """
 
     def __init__(
@@ -48,35 +47,21 @@ class Limits:
         settings: LimitSettings,
         met: Callable[[Limit], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        shared: SharedBuckets | None = None,
     ) -> None:
         self._settings: LimitSettings = settings
         self.met = met
         """Says that a limit was met; for those that others keep."""
-        self._clock = clock
         self._requests, self._failures = Buckets(clock), Buckets(clock)
-        self._shared = self._share(settings)
+        self._shared = shared
         self._calls: dict[str, int] = {}
         self._turns: dict[str, Turns] = {}
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._shared is not None:
-            await self._shared.close()
-
-    async def change(self, settings: LimitSettings) -> None:
-        """Go on by other settings; what is counted stays. Raises `ConfigError`; then nothing has changed."""
-        before = self._shared
-        if settings.redis != self._settings.redis:
-            self._shared = self._share(settings)
+    def change(self, settings: LimitSettings) -> None:
+        """Go on by other settings; what is counted stays."""
         self._settings = settings
         for turns in self._turns.values():
             turns.change(settings.calls_per_plugin)
-        if before is not None and before is not self._shared:
-            await before.close()
 
     @property
     def is_shared(self) -> bool | None:
@@ -117,29 +102,27 @@ class Limits:
         return max(1, math.ceil(wait))
 
     @asynccontextmanager
-    async def running(self, principal_id: str | None, plugin: str, deadline: float = math.inf) -> AsyncGenerator[None]:
-        """Count one call of a key and of a plugin while it runs.
+    async def running(self, principal_id: str | None, plugin: str, deadline: float = math.inf) -> AsyncGenerator[Turn]:
+        """Count one call of a key and of a plugin while it runs, the plugin's turn as long as that is kept.
 
         Entering raises `TooMuch`: at once for a key that has its share running, and after it has waited for a turn of
         the plugin in vain, at most until the deadline. Without a key only the plugin's calls are counted.
         """
-        call, turns = object(), self._turns_of(plugin)
+        turn = Turn(self._turns_of(plugin))
         self._count_in(principal_id)
         try:
-            await self._wait_for(turns, call, plugin, deadline)
+            await self._wait_for(turn, plugin, deadline)
             try:
-                yield
+                yield turn
             finally:
-                turns.leave(call)
+                if not turn.is_kept:
+                    turn.end()
         finally:
             self._count_out(principal_id)
 
     def _too_much(self, limit: Limit, message: str, retry_after: float = BUSY_FOR) -> TooMuch:
         self.met(limit)
         return TooMuch(limit, message, retry_after)
-
-    def _share(self, settings: LimitSettings) -> SharedBuckets | None:
-        return None if settings.redis is None else SharedBuckets(settings.redis, self._clock)
 
     async def _take(self, local: Buckets, kind: Limit, name: str, rate: Rate) -> float:
         wait = None if self._shared is None else await self._shared.take(f"{kind}:{name}", rate)
@@ -168,10 +151,10 @@ class Limits:
             turns = self._turns[plugin] = Turns(self._settings.calls_per_plugin)
         return turns
 
-    async def _wait_for(self, turns: Turns, call: object, plugin: str, deadline: float) -> None:
+    async def _wait_for(self, turn: Turn, plugin: str, deadline: float) -> None:
         settings = self._settings
         try:
-            await turns.enter(call, queue=settings.queue, timeout=settings.queue_timeout, deadline=deadline)
+            await turn.turns.enter(turn, queue=settings.queue, timeout=settings.queue_timeout, deadline=deadline)
         except Busy:
             most = settings.calls_per_plugin
             message = f"{plugin} is busy: {most} calls of it run already, and others wait; try again in a moment"

@@ -1,6 +1,7 @@
 """Turns: so many run at once, and the others wait in a queue that has an end."""
 
 import math
+from dataclasses import dataclass
 
 import anyio
 
@@ -47,3 +48,15 @@ class Turns:
             self.waiting -= 1
         if scope.cancelled_caught:
             raise Busy
+
+
+@dataclass(eq=False)
+class Turn:
+    """One turn among these, which ends with its block, unless it is kept until somebody ends it."""
+
+    turns: Turns
+    is_kept: bool = False
+
+    def end(self) -> None:
+        """Give the turn back."""
+        self.turns.leave(self)

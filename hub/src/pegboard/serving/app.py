@@ -1,6 +1,6 @@
 """The ASGI application: every endpoint at its paths, the pages, and the guard before them all."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -61,9 +61,10 @@ class HubApp:
         self.pages = Pages(hub, self.traffic)
         self.scrape = Scrape(hub, self.traffic, self._sessions, lambda: self.pages.is_ready)
         self._pages = _pages(self.pages, self.scrape, self._resource)
+        self._revoked: Container[str] = () if hub.replicas is None else hub.replicas.revocations
         self.denials = Denials(hub.limits, hub.audit, hub.metrics)
         self._seats = Seats(self.denials)
-        self.auth = Authentication(self._route, verifiers_of(hub.settings), self.denials)
+        self.auth = Authentication(self._route, verifiers_of(hub.settings, revoked=self._revoked), self.denials)
         self.auth.resource = Resource(hub.settings.oauth)
         self._host = hub.settings.server.host
         self._admission = Admission(self.auth, self.denials, self._pages)
@@ -79,7 +80,7 @@ class HubApp:
 
     async def reload(self, settings: HubSettings) -> None:
         """Serve by other settings, as `Hub.reload` does; raises what that raises, and then nothing has changed."""
-        verifiers = await anyio.to_thread.run_sync(verifiers_of, settings, self.auth.verifiers)
+        verifiers = await anyio.to_thread.run_sync(verifiers_of, settings, self.auth.verifiers, self._revoked)
         if not verifiers:  # the hub goes on listening where it does, so that it must not become open there
             refuse_strangers(settings.server, self._host)
         await self.hub.reload(settings)
@@ -155,14 +156,16 @@ class HubApp:
         return await self.pages.not_found(request) if document is None else JSONResponse(document)
 
 
-def verifiers_of(settings: HubSettings, before: Iterable[Verifier] = ()) -> list[Verifier]:
+def verifiers_of(
+    settings: HubSettings, before: Iterable[Verifier] = (), revoked: Container[str] = ()
+) -> list[Verifier]:
     """Who recognizes callers by these settings; nobody where there are no keys. Raises `ConfigError`.
 
-    What those `before` have fetched is used again.
+    What those `before` have fetched is used again. Keys whose ids are `revoked` do not count.
     """
     verifiers: list[Verifier] = []
     if settings.auth.keys_file is not None or settings.keys:
-        verifiers.append(KeyStore(settings.auth.keys_file, settings.keys))
+        verifiers.append(KeyStore(settings.auth.keys_file, settings.keys, revoked=revoked))
     if settings.oauth.is_on:
         from pegboard.security.tokens import Tokens  # a hub without tokens need not pay for the import, 0.1 s
 
