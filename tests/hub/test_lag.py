@@ -1,6 +1,5 @@
 """The event loop's lag: how late it wakes up, and what held it up while it did not."""
 
-import inspect
 import logging
 import threading
 import time
@@ -9,7 +8,7 @@ from collections.abc import Generator
 import anyio
 import pytest
 
-from pegboard.lag import place_of, watching_the_loop
+from pegboard.lag import watching_the_loop
 
 
 async def test_a_loop_that_is_free_is_hardly_late() -> None:
@@ -85,19 +84,6 @@ async def test_it_is_told_once_for_each_time(told: Told) -> None:
         threading.Event().wait(0.25)  # held up for two looks more
 
     assert sum("is held up" in message for message in told.messages) == 1
-
-
-def test_a_place_is_the_innermost_calls_without_values() -> None:
-    password = "hunter2"
-
-    place = place_of(inspect.currentframe())
-
-    assert place.startswith("test_a_place_is_the_innermost_calls_without_values (test_lag.py:")
-    assert password not in place
-
-
-def test_a_thread_may_be_gone() -> None:
-    assert place_of(None) == "a thread that is gone"
 
 
 async def test_nothing_is_left_when_the_block_ends() -> None:

@@ -232,7 +232,7 @@ class Call(Generic[S]):
         effect = message if about is None else about
         question = (self.owner, self.tool, self.environment, self.agreement.arguments, effect)
         if request is None or not self._can_elicit:
-            self.agreement.require(self.tool, message, *question)
+            await self.agreement.require(self.tool, message, *question)
             return
         answer = self.answers.get("confirm")
         if not request.session.can_send_request:

@@ -4,14 +4,13 @@ import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import PurePath
-from types import FrameType
 
 import anyio
+
+from pegboard.stacks import place_of
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +19,6 @@ BEAT = 0.1
 
 TOO_LATE = 0.25
 """Seconds without a beat after which it is told who holds up everybody."""
-
-FRAMES = 12
-"""How many calls of a stack are told, the innermost ones."""
 
 
 @asynccontextmanager
@@ -87,10 +83,3 @@ class _Pulse:
         # Documented as for debugging only, and this is that: nothing else tells where another thread is.
         frame = sys._current_frames().get(self.thread)  # pyright: ignore[reportPrivateUsage]
         return place_of(frame)
-
-
-def place_of(frame: FrameType | None) -> str:
-    """Where a thread is, in one line: the innermost calls first, with no value of anybody."""
-    stack = traceback.extract_stack(frame)[-FRAMES:] if frame is not None else []
-    calls = [f"{call.name} ({PurePath(call.filename).name}:{call.lineno})" for call in reversed(stack)]
-    return " < ".join(calls) or "a thread that is gone"

@@ -100,6 +100,7 @@ class Metrics:
         # From zero on: a rate cannot be told of a series that begins with its first event.
         self.limits: Counter[Labels] = Counter({(limit,): 0 for limit in LIMITS})
         self.denials: Counter[Labels] = Counter({(reason,): 0 for reason in DENIALS})
+        self.left: Counter[Labels] = Counter()
         self.call_seconds = Spread("pegboard.call.duration", "How long tool calls took.", ("plugin", "tool"))
         self.request_seconds = Spread(
             "mcp.requests.duration", "How long requests took until their answer.", ("method", "transport")
@@ -130,6 +131,10 @@ class Metrics:
         """The event loop woke up this late."""
         self.lag.add((), seconds)
 
+    def abandoned(self, plugin: str, what: str) -> None:
+        """Something of a plugin goes on after its end: a `call`, a `task` of one, or its `lifespan`."""
+        _count(self.left, (plugin, what))
+
     @property
     def spreads(self) -> tuple[Spread, ...]:
         """What is counted by size."""
@@ -146,6 +151,8 @@ class Metrics:
             "mcp.errors", "Calls that failed, by how, and requests with an error.", ("type",), _errors(calls, requests)
         )
         yield _counter("pegboard.limited", "Requests and calls that met a limit.", ("limit",), Counter(self.limits))
+        about = "Calls, tasks of calls and lifespans that went on after their end."
+        yield _counter("pegboard.abandoned", about, ("plugin", "what"), Counter(self.left))
         yield _counter("pegboard.denied", "Requests that were not let through.", ("reason",), Counter(self.denials))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -33,11 +34,10 @@ from pegboard.functions import awaitable
 from pegboard.logs import tell_ended
 from pegboard.metrics import Metrics
 from pegboard.output import Output, Result, error_result
-from pegboard.overdue import Overdue
+from pegboard.overdue import Abandoned, Overdue
 from pegboard.plugin import Function, Plugin, ToolMark, mark_of
 from pegboard.results import Results
 from pegboard.rows import Rows
-from pegboard.running import RUNNING
 from pegboard.security.audit import Audit, Record
 from pegboard.security.credentials import CredentialHeaders
 from pegboard.security.limits import Limits, TooMuch
@@ -292,23 +292,31 @@ class Runner:
         except ToolError as refusal:  # what cannot be recorded is not run, where the operator wants that
             self.metrics.call(tool.plugin, tool.name, "denied", 0)
             return error_result(str(refusal))
-        before = RUNNING.set(call)
         self.metrics.running += 1
-        self.overdue.began(call)
         try:
             with record:
-                try:
-                    async with self.limits.running(call.principal, tool.plugin, call.deadline):
-                        record.answer = await self._answer(tool, given, call, record)
-                except TooMuch as limit:
-                    record.refuse(limit.limit)
-                    record.answer = error_result(limit.message)
+                record.answer = await self._in_turn(tool, given, call, record)
                 return record.answer
         finally:
-            RUNNING.reset(before)
             self.metrics.running -= 1
-            self.overdue.ended(call)
             self._ended(call, record)
+
+    async def _in_turn(
+        self, tool: BoundTool, given: Mapping[str, Any] | None, call: Call[Any], record: Record
+    ) -> Answer:
+        try:
+            async with self.limits.running(call.principal, tool.plugin, call.deadline) as turn:
+                answer = await self.overdue.run(call, turn, partial(self._answer, tool, given, call, record))
+        except TooMuch as limit:
+            record.refuse(limit.limit)
+            return error_result(limit.message)
+        except Abandoned:
+            record.outcome = "timeout"
+            return error_result(too_stubborn(tool.name, call))
+        if answer is None:
+            record.outcome = "timeout"
+            return error_result(too_slow(tool.name, call))
+        return answer
 
     def _ended(self, call: Call[Any], record: Record) -> None:
         outcome = str(record.outcome)
@@ -323,7 +331,7 @@ class Runner:
             call.enter(tool.environment(given, call))
             call.agreement = tool.agreement(given, self.confirmations)
             _trace(call)
-            return await self._within_deadline(tool, tool.check(given), given, call, record)
+            return await self._within_hooks(tool, tool.check(given), given, call)
         except PegboardError as error:
             if isinstance(error, Unconfirmed) or isinstance(error.__cause__, Unconfirmed):
                 record.outcome = "asked"
@@ -341,31 +349,23 @@ class Runner:
         except BaseException:  # noqa: BLE001 # one call must not harm the others, also by a SystemExit or a Rust panic
             return error_result(self.crashed(tool.plugin, tool.name, "a crash", record))
 
-    async def _within_deadline(
-        self,
-        tool: BoundTool,
-        arguments: dict[str, Any],
-        given: Mapping[str, Any] | None,
-        call: Call[Any],
-        record: Record,
+    async def _within_hooks(
+        self, tool: BoundTool, arguments: dict[str, Any], given: Mapping[str, Any] | None, call: Call[Any]
     ) -> Result:
-        with anyio.CancelScope(deadline=call.deadline):
-            entered: list[AbstractAsyncContextManager[Any]] = []
-            error: BaseException | None = None
-            try:
-                for hook in self.around:
-                    await _enter(hook, call, entered)
-                await tool.permit(given, call)
-                with call.borrowing():
-                    return await self._run(tool, arguments, given, call)
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                for manager in reversed(entered):
-                    await _leave(manager, error)
-        record.outcome = "timeout"
-        return error_result(too_slow(tool.name, call))
+        entered: list[AbstractAsyncContextManager[Any]] = []
+        error: BaseException | None = None
+        try:
+            for hook in self.around:
+                await _enter(hook, call, entered)
+            await tool.permit(given, call)
+            with call.borrowing():
+                return await self._run(tool, arguments, given, call)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            for manager in reversed(entered):
+                await _leave(manager, error)
 
     async def _run(
         self, tool: BoundTool, arguments: dict[str, Any], given: Mapping[str, Any] | None, call: Call[Any]
@@ -404,6 +404,11 @@ class Runner:
 def too_slow(name: str, call: Call[Any]) -> str:
     """What the client reads when a call met its deadline."""
     return f"{name} did not finish in {call.timeout:.3g} s and was cancelled; ask for less at a time"
+
+
+def too_stubborn(name: str, call: Call[Any]) -> str:
+    """What the client reads when a call goes on after its deadline."""
+    return f"{name} did not finish in {call.timeout:.3g} s and cannot be cancelled; it was given up and may still run"
 
 
 async def _enter(hook: AroundCall, call: Call[Any], entered: list[AbstractAsyncContextManager[Any]]) -> None:

@@ -38,9 +38,9 @@ def test_a_key_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_redis_that_cannot_be_is_an_error_and_one_that_is_away_is_none() -> None:
-    assert list(listening_errors(settings(limits={"redis": "redis://:hunter2@127.0.0.1:1/0"}))) == []
-    (line,) = listening_errors(settings(limits={"redis": "postgres://:hunter2@127.0.0.1"}))
-    assert line == "[limits] redis: not a URL of Redis; write redis://HOST:6379/0"
+    assert list(listening_errors(settings(server={"redis": "redis://:hunter2@127.0.0.1:1/0"}))) == []
+    (line,) = listening_errors(settings(server={"redis": "postgres://:hunter2@127.0.0.1"}))
+    assert line == "[server] redis: not a URL of Redis; write redis://HOST:6379/0"
 
 
 def test_a_rate_for_keys_that_nobody_has_is_a_warning() -> None:

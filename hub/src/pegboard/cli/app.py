@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
@@ -111,4 +112,11 @@ def app(ctx: click.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    app.main()
+    try:
+        app.main()
+    except SystemExit as end:
+        if threading.active_count() > 1:  # imported only then: `--help` has to be quick
+            from pegboard.ending import AFTERWARDS, Ending
+
+            Ending().within(AFTERWARDS, end.code if isinstance(end.code, int) else 1)
+        raise

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 
 from pegboard.errors import ConfigError
-from pegboard.security.limits import Limits
 from pegboard.serving import tls
 from pegboard.settings import HubSettings
+from pegboard.shared.link import Link
 
 
 def listening_errors(settings: HubSettings) -> Iterator[str]:
-    """What is wrong with the certificate, or with the Redis of the limits, without asking either."""
+    """What is wrong with the certificate, or with the Redis that replicas share, without asking either."""
     try:
         tls.context_of(settings.server)
     except ConfigError as error:
         yield str(error)
     try:
-        Limits(settings.limits)
+        if settings.server.redis is not None:
+            Link(settings.server.redis)
     except ConfigError as error:
         yield str(error)
 

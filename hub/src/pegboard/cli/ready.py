@@ -1,16 +1,18 @@
 """Ready: what is said when a hub listens. The endpoints, what is not served, and the line a client needs."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pegboard.cli.clients import KEY_VARIABLE, asks_for_keys, mcp_remote_line
 from pegboard.cli.text import indented, table
-from pegboard.hub import Hub
 from pegboard.logs import flush
 
+if TYPE_CHECKING:
+    from pegboard.hub import Hub
 
-def describe(hub: Hub, base: str) -> dict[str, Any]:
+
+def describe(hub: "Hub", base: str) -> dict[str, Any]:
     """The running hub for programs."""
     return {
         "url": base,
@@ -37,7 +39,7 @@ def say_ready(text: str) -> None:
     click.echo(text, err=True)
 
 
-def ready_text(hub: Hub, base: str) -> str:
+def ready_text(hub: "Hub", base: str) -> str:
     """What is served where, and how to connect, for people."""
     lines = [click.style(f"pegboard {hub.version} is ready at {base}", bold=True) + "\n"]
     lines.append(indented(_endpoints(describe(hub, base))))

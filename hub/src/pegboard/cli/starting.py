@@ -1,10 +1,11 @@
 """Starting: read the settings, begin to log, and run an async function until it is done or a signal comes."""
 
+import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ import anyio
 import click
 
 from pegboard.cli.options import wants_traceback
+from pegboard.ending import AFTERWARDS, Ending
 from pegboard.logs import Format, configure_logging
 from pegboard.settings import HubSettings, find_file, load_settings
 
@@ -26,7 +28,11 @@ def read_settings(config: Path | None, *, server: dict[str, Any] | None = None, 
 
     Raises `ConfigError` for anything wrong in them.
     """
-    settings = load_settings(find_file(config, os.environ))
+    return changed(load_settings(find_file(config, os.environ)), server=server, strict=strict)
+
+
+def changed(settings: HubSettings, *, server: dict[str, Any] | None = None, strict: bool = False) -> HubSettings:
+    """The settings with what the command line says instead."""
     given = {key: value for key, value in (server or {}).items() if value is not None}
     changes: dict[str, Any] = {"server": settings.server.model_copy(update=given)}
     if strict:
@@ -48,13 +54,23 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
 
     An error that is alone in the groups its way through task groups has put around it is raised without them.
     """
-    work = partial(function, *args, **kwargs)
+
+    async def work() -> T:
+        last.loop = asyncio.get_running_loop()
+        try:
+            return await function(*args, **kwargs)
+        finally:
+            last.within(AFTERWARDS, 1 if sys.exc_info()[0] else 0)  # what is left now would be waited for
+
+    last = Ending()
     try:
         return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
     except BaseException as error:
         if lone(error) is error:
             raise
         raise lone(error) from error
+    finally:
+        last.off.set()
 
 
 def lone(error: BaseException) -> BaseException:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import click
 from pegboard.cli.endpoints import find_endpoint
 from pegboard.cli.options import config_option, debug_option
 from pegboard.cli.starting import log_to_stderr, read_settings, run, stopped_by_signal
+from pegboard.ending import CLOSING, ending
 from pegboard.hub import Hub
 from pegboard.serving.stdio import serve_stdio
 from pegboard.settings import HubSettings
@@ -40,11 +42,12 @@ def command(endpoint: str, config: Path | None) -> None:
 
 async def serve(settings: HubSettings, endpoint: str) -> None:
     """Open the hub and serve one endpoint of it; what plugins print goes to standard error all the time."""
-    with telemetry(settings.telemetry), _output_to(2) as client:
+    with telemetry(settings.telemetry), _output_to(2) as client, ending() as end:
         async with Hub(settings) as hub:
+            end.unwritten = lambda: hub.audit.journal.waiting
             found = find_endpoint(hub, endpoint)
             with _output_to(client):
-                await serve_stdio(found, settings.server, hub.metrics)
+                await serve_stdio(found, settings.server, hub.metrics, drained=partial(end.within, CLOSING))
 
 
 @contextmanager

@@ -4,9 +4,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import anyio
@@ -20,6 +19,8 @@ from pegboard.lag import watching_the_loop
 from pegboard.serving.app import HubApp
 from pegboard.serving.auth import refuse_strangers
 from pegboard.serving.garbage import collected_seldom
+from pegboard.serving.heads import Protocol
+from pegboard.serving.seldom import Seldom
 from pegboard.serving.signals import reload_on_hangup, stop_on_signal
 from pegboard.serving.tls import context_of
 from pegboard.serving.tls import load as load_certificate
@@ -44,14 +45,17 @@ async def serve_http(
     on_ready: Callable[[str], None] | None = None,
     load: LoadSettings | None = None,
     worker: Worker | None = None,
+    drained: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve an open hub until SIGTERM or SIGINT, then drain; `on_ready` gets the base URL once it listens.
 
-    The first signal turns readiness off, lets calls in flight finish within `grace` seconds, ends the streams and
-    returns. A second one ends the process at once with status 128 + signal. SIGHUP asks `load` for the settings and
-    serves by those; when they are wrong the log says why, and everything stays. As a `worker` it shares its port with
-    others, and only drains, however many signals come. Raises `ConfigError` when the address is not loopback and
-    nobody said that this is wanted, when it cannot be listened on, or for a wrong certificate.
+    The first signal turns readiness off, goes on as before for `drain_delay` seconds, lets calls in flight finish
+    within `grace` seconds, ends the streams and returns. A second one ends the process at once with status 128 +
+    signal. SIGHUP asks `load` for the settings and serves by those; when they are wrong the log says why, and
+    everything stays.
+    As a `worker` it shares its port with others, and only drains, however many signals come. Raises `ConfigError` when
+    the address is not loopback and nobody said that this is wanted, when it cannot be listened on, or for a wrong
+    certificate. Calls `drained` when everything in flight was answered, or has met the end of its grace.
     """
     settings = hub.settings.server
     app = HubApp(hub)
@@ -63,17 +67,26 @@ async def serve_http(
         servers = [_Server(_config(asgi, tls, settings), at) for at, asgi in ports]
 
         async def stop() -> None:
+            if worker is not None and worker.is_alone:
+                for server in servers:
+                    server.leave_port()
+            delay = settings.drain_delay
+            await app.traffic.leave(delay if worker is None else worker.leaves(delay))
             async with anyio.create_task_group() as draining:
                 draining.start_soon(app.traffic.drain, settings.grace, app.close_subscriptions)
                 if worker is not None:
                     draining.start_soon(worker.drained, settings.grace)
+            hub.cut_off()
+            drained()
             for server in servers:
                 server.should_exit = True
 
-        async with watching_the_loop(hub.metrics.lagged), app.run(), _among(worker), anyio.create_task_group() as tasks:
+        reload = partial(_reload, app, load or (lambda: hub.settings), tls)
+        among = nullcontext() if worker is None else worker.run(hub, reload)
+        async with watching_the_loop(hub.metrics.lagged), app.run(), among, anyio.create_task_group() as tasks:
             tasks.start_soon(partial(stop_on_signal, stop, once=worker is not None))
-            if load is not None:
-                tasks.start_soon(reload_on_hangup, partial(_reload, app, load, tls))
+            if load is not None and worker is None:
+                tasks.start_soon(reload_on_hangup, reload)
             if on_ready is not None:
                 tasks.start_soon(_tell, servers, on_ready, settings.host)
             async with anyio.create_task_group() as serving:
@@ -87,10 +100,6 @@ def split_ports(hub: Hub) -> dict[str, int]:
     first = hub.settings.server.split_ports
     paths = [path for path in hub.endpoints if path and not path.startswith("/profiles/")]
     return {} if first is None else {path: first + index for index, path in enumerate(paths)}
-
-
-def _among(worker: Worker | None) -> AbstractAsyncContextManager[None]:
-    return nullcontext() if worker is None else worker.run()
 
 
 def _listen(app: HubApp, settings: ServerSettings, *, shared: bool) -> Iterator[tuple[socket.socket, ASGIApp]]:
@@ -159,12 +168,12 @@ def _config(app: ASGIApp, tls: ssl.SSLContext | None, settings: ServerSettings) 
 
 
 def _protocol(settings: ServerSettings) -> Any:
-    if find_spec("httptools") is None:
-        return "h11"
-    from pegboard.serving.heads import Protocol
-
-    # A second later than SSE gives such a client up itself.
-    return partial(Protocol, stalled_timeout=settings.stalled_timeout + 1)
+    return partial(
+        Protocol,
+        head_timeout=settings.head_timeout,
+        stalled_timeout=settings.stalled_timeout + 1,  # later than SSE gives such a client up itself
+        warnings=Seldom(logging.getLogger("uvicorn.error")),
+    )
 
 
 class _Server(uvicorn.Server):
@@ -179,6 +188,11 @@ class _Server(uvicorn.Server):
     async def run_here(self) -> None:
         """Serve on the listener until `should_exit`."""
         await self.serve(sockets=[self.listener])
+
+    def leave_port(self) -> None:
+        """Take no more connections, so that another hub can have the port; those that are open stay."""
+        for one in self.servers:
+            one.close()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

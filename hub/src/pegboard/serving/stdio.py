@@ -19,11 +19,17 @@ from pegboard.settings import ServerSettings
 CHUNK = 65_536
 
 
-async def serve_stdio(endpoint: Endpoint, settings: ServerSettings, metrics: Metrics | None = None) -> None:
+async def serve_stdio(
+    endpoint: Endpoint,
+    settings: ServerSettings,
+    metrics: Metrics | None = None,
+    drained: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until the input ends or a signal comes; requests read before that are answered first.
 
     Everything else that writes to standard output goes to standard error instead, so a plugin's print cannot break
     the protocol. A signal gives calls in flight `grace` seconds; a second one ends the process at once.
+    `drained` is called when they have ended, or had their time.
     """
     traffic = Traffic(metrics)
     with _stoppable_input() as end_input:
@@ -35,6 +41,7 @@ async def serve_stdio(endpoint: Endpoint, settings: ServerSettings, metrics: Met
 
             async def stop() -> None:
                 await traffic.drain(settings.grace, endpoint.listen.close)
+                drained()
                 end_input()
 
             tasks.start_soon(stop_on_signal, stop)
