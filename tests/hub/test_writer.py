@@ -2,6 +2,7 @@
 
 import io
 import os
+import select
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TextIO
@@ -98,3 +99,18 @@ def test_a_stream_that_takes_nothing_any_more_is_no_crash(end: str) -> None:
         writer.put({"text": "again"})
         assert writer.flush()
     stream.close()
+
+
+def test_lines_of_several_processes_do_not_mix_in_one_pipe() -> None:
+    """What goes into a pipe at once stays whole up to its size; a pipe of packets shows what that was."""
+    reading, end = os.pipe2(os.O_DIRECT)
+    with os.fdopen(end, "w") as stream, writing(stream) as writer:
+        for number in range(100):
+            writer.put({"text": f"{number} {'x' * 150}"})
+        writer.put({"text": "y" * select.PIPE_BUF})
+        assert writer.flush()
+        told = [os.read(reading, 65536) for _ in range(6)]
+    os.close(reading)
+
+    assert [len(piece) <= select.PIPE_BUF and piece.endswith(b"\n") for piece in told[:-2]] == [True] * 4
+    assert b"".join(told) == b"".join(b"%d %s\n" % (number, b"x" * 150) for number in range(100)) + b"y" * 4096 + b"\n"

@@ -30,7 +30,7 @@ TOOLS_KEY = f"peg_tools001_{'t' * 43}"
 ERAS: tuple[Era, ...] = ("sse", "legacy", "modern")
 
 ELSEWHERE = {"up", "pegboard_limits_shared"}
-"""Prometheus' own, and one that is there with `[limits] redis` only."""
+"""Prometheus' own, and one that is there with `[server] redis` only."""
 
 
 def observed(folder: Path) -> Installed:

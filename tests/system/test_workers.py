@@ -2,10 +2,13 @@
 
 import json
 import signal
+import socket
 import stat
+import subprocess
 import time
+import tomllib
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -14,8 +17,10 @@ import httpx
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.certificates import make_pair
 from tests.system.installed import Installed
-from tests.system.processes import HubProcess, serving
+from tests.system.processes import PEGBOARD, HubProcess, configure, environment, serving, stop
+from tests.system.test_budget import free_ports
 from tests.system.wire import (
     ACCEPT,
     OPENERS,
@@ -33,26 +38,47 @@ from tests.system.wire import (
 )
 
 BACK_WITHIN = 3.0
-"""Seconds until a worker that was killed serves again; on a busy machine at most as many as the start of all took."""
+"""Seconds until what was killed is usable again; on a busy machine at most as many as the start of all took."""
 
 SETTINGS = {"server": {"workers": 2, "replica": "hub-1"}, "log": {"format": "json"}}
 
 
 @pytest.fixture(scope="module")
 def hub(probe: Installed, tmp_path_factory: pytest.TempPathFactory) -> Generator[HubProcess]:
-    """One hub of two workers for every test that leaves it as it was."""
-    folder = tmp_path_factory.mktemp("workers")
+    """One hub of two workers for every test that leaves two as it goes."""
+    folder, began = tmp_path_factory.mktemp("workers"), time.monotonic()
     with serving(folder, probe, settings={**SETTINGS, "audit": {"file": str(folder / "audit.jsonl")}}) as started:
+        started.started_in = time.monotonic() - began
         yield started
 
 
 @pytest.fixture
 def short_lived(probe: Installed, tmp_path: Path) -> Generator[HubProcess]:
-    """One that a test may hurt."""
-    began = time.monotonic()
-    with serving(tmp_path, probe, settings=SETTINGS) as started:
-        started.started_in = time.monotonic() - began
+    """One that a test ends, with TLS and a port for each endpoint."""
+    pair = make_pair(tmp_path)
+    port = free_ports(2)
+    tls = {"tls_certificate": str(pair.certificate), "tls_key": str(pair.key)}
+    settings = {**SETTINGS, "server": {**SETTINGS["server"], **tls, "split_ports": port}}
+    with serving(tmp_path, probe, settings=settings) as started:
         yield started
+
+
+def file_of(hub: HubProcess) -> Path:
+    """Its configuration file."""
+    return Path(hub.process.args[3])  # type: ignore[index] # as `serving` starts it
+
+
+def errors_of(hub: HubProcess) -> list[Json]:
+    """What its log calls an error."""
+    lines = [json.loads(line) for line in hub.log.text.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["level"] == "ERROR"]
+
+
+async def reload(hub: HubProcess, probe: Installed) -> subprocess.CompletedProcess[bytes]:
+    """What `pegboard reload` says to it."""
+    (empty := file_of(hub).with_name("empty.toml")).touch()
+    command = [PEGBOARD, "reload", "--config", str(empty), "--url", hub.url]
+    return await anyio.run_process(command, check=False, env=environment([probe]))
 
 
 @asynccontextmanager
@@ -69,6 +95,16 @@ async def pids(url: str) -> dict[str, int]:
     async with client(url) as http:
         workers = (await http.get("/health")).json()["workers"]
     return {name: worker["pid"] for name, worker in workers.items() if worker is not None}
+
+
+async def replaced(hub: HubProcess, victim: int) -> set[int]:
+    """Wait until another has the place of a worker that was killed; returns who is there now."""
+    while True:
+        with suppress(httpx.TransportError):  # this connection was the victim's
+            now = set((await pids(hub.url)).values())
+            if len(now) == 2 and victim not in now:
+                return now
+        await anyio.sleep(0.05)
 
 
 async def health(url: str) -> Json:
@@ -166,7 +202,7 @@ async def test_lines_of_the_log_name_their_worker_and_each_has_an_audit_log(hub:
                 await call(peer, "probe_echo", {"payload": "x"})
     lines = [json.loads(line) for line in hub.log.text.splitlines() if line.startswith("{")]
     assert {line.get("worker") for line in lines if line["event"] == "call"} == {"hub-1-w0", "hub-1-w1"}
-    folder = Path(hub.process.args[3]).parent  # type: ignore[index] # the configuration file
+    folder = file_of(hub).parent
     for number in range(2):
         records = (folder / f"audit.jsonl-w{number}").read_text().splitlines()
         assert {json.loads(record)["event"] for record in records} >= {"call"}
@@ -190,8 +226,8 @@ async def test_a_session_nobody_has_is_not_found(hub: HubProcess) -> None:
             assert posted.status_code in (404, 405)
 
 
-async def test_a_worker_that_is_killed_harms_no_other_and_is_back(short_lived: HubProcess) -> None:
-    hub, done, before, over = short_lived, 0, 0, anyio.Event()
+async def test_a_worker_that_is_killed_harms_no_other_and_is_back(hub: HubProcess) -> None:
+    done, before, over = 0, 0, anyio.Event()
     took, now, survivor = 0.0, set[int](), 0
 
     async def load(peer: Peer) -> None:
@@ -213,9 +249,7 @@ async def test_a_worker_that_is_killed_harms_no_other_and_is_back(short_lived: H
                 await call(kept[0], "probe_echo", {"payload": "x"})
                 before, began = done, time.monotonic()
                 psutil.Process(victim).kill()
-                await hub.said("hub-1-w[01] ended by signal 9; it is started again")
-                while len(now := set((await pids(hub.url)).values())) < 2 or victim in now:
-                    await anyio.sleep(0.05)
+                now = await replaced(hub, victim)
                 took = time.monotonic() - began
                 over.set()
             assert survivor in now
@@ -224,16 +258,27 @@ async def test_a_worker_that_is_killed_harms_no_other_and_is_back(short_lived: H
                 await call(lost[0], "probe_echo", {"payload": "x"})
             async with connected("sse", hub.url) as again:
                 assert await call(again, "probe_echo", {"payload": "again"}) == "again"
+    assert "ended by signal 9; it is started again" in hub.log.text
     assert took < max(BACK_WITHIN, hub.started_in)
 
 
+def split_port_of(hub: HubProcess) -> int:
+    """The port of the plugin `probe`, the second with one of its own, after the hub's."""
+    return int(tomllib.loads(file_of(hub).read_text())["server"]["split_ports"]) + 1
+
+
 async def test_every_answer_in_flight_is_given_when_it_stops(short_lived: HubProcess) -> None:
-    """Calls of all kinds, over the connections of any worker."""
+    """Calls of all kinds, over the connections of any worker, with TLS and at the port of an endpoint too."""
     hub, answers = short_lived, dict[str, str]()
     with anyio.fail_after(30):
         workers = [psutil.Process(pid) for pid in (await pids(hub.url)).values()]
-        async with restless(hub.url) as http, AsyncExitStack() as stack:
-            peers = [await stack.enter_async_context(OPENERS[era](http, "")) for era in OPENERS for _ in range(3)]
+        own = f"https://127.0.0.1:{split_port_of(hub)}"
+        async with restless(hub.url) as whole, restless(own) as split, AsyncExitStack() as stack:
+            peers = [
+                await stack.enter_async_context(OPENERS[era](http, ""))
+                for era in OPENERS
+                for http in (whole, whole, split, split)
+            ]
             async with anyio.create_task_group() as tasks:
 
                 async def ask(peer: Peer, tag: str) -> None:
@@ -246,7 +291,7 @@ async def test_every_answer_in_flight_is_given_when_it_stops(short_lived: HubPro
                 for worker in workers:  # as a service manager does that signals the whole group
                     worker.terminate()
         assert await hub.ended() == 0
-    assert answers == {str(number): str(number) for number in range(9)}
+    assert answers == {str(number): str(number) for number in range(12)}
     assert not [worker for worker in workers if worker.is_running()]
     assert "Traceback" not in hub.log.wait_for_end()
 
@@ -266,28 +311,88 @@ async def test_a_second_signal_ends_all_at_once(short_lived: HubProcess) -> None
         assert psutil.wait_procs(workers, 5)[1] == []
 
 
-async def test_workers_do_not_outlive_a_supervisor_that_is_killed(short_lived: HubProcess) -> None:
-    with anyio.fail_after(20):
-        workers = [psutil.Process(pid) for pid in (await pids(short_lived.url)).values()]
-        short_lived.process.kill()
+async def test_a_hub_whose_supervisor_is_killed_is_usable_again_while_its_workers_give_their_answers(
+    probe: Installed, tmp_path: Path
+) -> None:
+    """`kill -9`, with calls in flight at each worker. They let go of the port, answer, and end."""
+    answers, took = list[str](), 0.0
+
+    async def ask(peer: Peer, tag: str) -> None:
+        answers.append(await call(peer, "probe_wait", {"tag": tag, "seconds": 2.0}))
+
+    async def use(began: float) -> None:
+        nonlocal took
+        with suppress(httpx.TransportError):
+            async with connected("sse", killed.url) as peer:
+                assert await call(peer, "probe_echo", {"payload": "x"}) == "x"
+                took = time.monotonic() - began
+
+    starting = time.monotonic()
+    with anyio.fail_after(40), serving(tmp_path, probe, settings=SETTINGS) as killed:
+        started_in = time.monotonic() - starting
+        workers = [psutil.Process(pid) for pid in (await pids(killed.url)).values()]
+        async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+            peers = [await stack.enter_async_context(connected("legacy", killed.url)) for _ in range(4)]
+            for number, peer in enumerate(peers):
+                tasks.start_soon(ask, peer, str(number))
+            await anyio.sleep(0.3)
+            began = time.monotonic()
+            killed.process.kill()
+            while not is_free(killed.port):
+                await anyio.sleep(0.01)
+            assert answers == [], "it was not free while calls were in flight"
+            with started_again(tmp_path, probe, killed.port):
+                while not took:
+                    await use(began)
+                    await anyio.sleep(0.02)
+                while len(answers) < len(peers):
+                    await anyio.sleep(0.02)
         assert (await anyio.to_thread.run_sync(psutil.wait_procs, workers, 10))[1] == []
+    assert took < max(BACK_WITHIN, started_in)
 
 
-async def test_a_reload_reaches_every_worker(short_lived: HubProcess, tmp_path: Path) -> None:
-    hub, file = short_lived, tmp_path / "pegboard.toml"
-    with anyio.fail_after(20):
-        whole = file.read_text()
-        file.write_text(whole + '\n[endpoints.mine]\ntools = ["probe_echo"]\n')
-        hub.signal(signal.SIGHUP)
-        while (await health(hub.url))["configuration"] != {"generation": 2, "attempts": 1, "problem": None}:
-            await anyio.sleep(0.05)
+def is_free(port: int) -> bool:
+    """Whether a hub could listen there."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
+
+
+@contextmanager
+def started_again(folder: Path, probe: Installed, port: int) -> Generator[None]:
+    """The hub once more; nobody waits until it is ready."""
+    settings = {**SETTINGS, "server": {**SETTINGS["server"], "port": port}}
+    file = configure(folder, [probe], settings)
+    output, env = subprocess.DEVNULL, environment([probe])
+    process = subprocess.Popen([PEGBOARD, "serve", "--config", str(file)], stdout=output, stderr=output, env=env)
+    try:
+        yield
+    finally:
+        stop(process)
+
+
+async def test_a_reload_reaches_every_worker_or_none(hub: HubProcess, probe: Installed) -> None:
+    """Also one that is started anew while the file is wrong serves what the others do."""
+    file, errors = file_of(hub), len(errors_of(hub))
+    with anyio.fail_after(30):
+        before = (await health(hub.url))["configuration"]["generation"]
+        whole = file.read_text() + '\n[endpoints.mine]\ntools = ["probe_echo"]\n'
+        file.write_text(whole)
+        taken = await reload(hub, probe)
+        file.write_text(whole + "[calls]\ndeadline = -1\n")
+        refused = await reload(hub, probe)
+        victim = (await pids(hub.url))["hub-1-w0"]
+        psutil.Process(victim).kill()
+        await replaced(hub, victim)
         async with restless(hub.url) as http:
             for _ in range(6):
                 async with sse(http, "/mine") as session:
                     assert await call(session, "probe_echo", {"payload": "x"}) == "x"
-        file.write_text("[server]\nprot = 1\n")
-        hub.signal(signal.SIGHUP)
-        while (configuration := (await health(hub.url))["configuration"])["attempts"] != 2:
-            await anyio.sleep(0.05)
-    assert configuration["generation"] == 2
-    assert "did you mean 'port'" in configuration["problem"]
+        page = await health(hub.url)
+        file.write_text(whole)
+    assert (taken.returncode, refused.returncode) == (0, 2)
+    assert f"serves generation {before + 1}" in taken.stdout.decode()
+    assert "calls.deadline: must be greater than 0" in refused.stderr.decode()
+    assert "calls.deadline: must be greater than 0" in page["configuration"]["problem"]
+    assert {worker["generation"] for worker in page["workers"].values()} == {before + 1}
+    assert len(errors_of(hub)) - errors == 1

@@ -4,7 +4,7 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import UnsupportedOperation
 from typing import Any, TextIO
@@ -84,19 +84,32 @@ class Writer:
         lost, self._told = self.lost - self._told, self.lost
         if lost:
             items.append(self._lost_line(lost))
-        self._write("".join(self._render(item) for item in items if not isinstance(item, threading.Event)))
+        self._write([self._render(item) for item in items if not isinstance(item, threading.Event)])
         for item in items:
             if isinstance(item, threading.Event):
                 item.set()
 
-    def _write(self, text: str) -> None:
+    def _write(self, lines: Sequence[str]) -> None:
         # A stream that is closed or gone takes nothing, and there is no other place to say so.
         with suppress(OSError, ValueError):
             if self._descriptor is None:
-                self._stream.write(text)
+                self._stream.write("".join(lines))
                 self._stream.flush()
             else:
-                _write_all(self._descriptor, text.encode(errors="backslashreplace"))
+                for piece in pieces(line.encode(errors="backslashreplace") for line in lines):
+                    _write_all(self._descriptor, piece)
+
+
+def pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines, as many at a time as a pipe takes whole, so that those of several processes do not mix in it."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line
+    if piece:
+        yield piece
 
 
 def _descriptor(stream: TextIO) -> int | None:

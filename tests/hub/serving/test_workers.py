@@ -8,14 +8,16 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
 from pegboard.prometheus import joined
 from pegboard.serving.app import HubApp
-from pegboard.serving.workers.assignment import Assignment, names_of
+from pegboard.serving.workers.assignment import Assignment, Configuration, names_of
 from pegboard.serving.workers.door import answer_at
 from pegboard.serving.workers.handover import Handover
+from pegboard.serving.workers.line import written
 from pegboard.serving.workers.supervisor import Patience
 from pegboard.serving.workers.together import Together
 from pegboard.settings import AuditSettings, HubSettings, ServerSettings
@@ -62,7 +64,9 @@ async def pair(folder: Path, *apps: Any) -> AsyncGenerator[list[Handover]]:
 def test_an_assignment_survives_the_way_to_the_worker(tmp_path: Path) -> None:
     given = assignment_of(1, tmp_path)
 
-    assert Assignment.read(given.line({"strict": True})) == (given, {"strict": True})
+    told = given.told({"strict": True}, Configuration("pegboard.toml", "[log]", generation=2))
+
+    assert Assignment.read(written(told)) == (given, {"strict": True}, Configuration("pegboard.toml", "[log]", 2))
     assert (given.name, given.others, given.door_of("w0")) == ("w1", ("w0",), tmp_path / "0")
 
 
@@ -209,6 +213,41 @@ async def test_one_worker_that_is_away_is_told(tmp_path: Path) -> None:
     assert ready.status_code == 503
     assert ready.json()["reasons"] == ["worker w1 does not answer"]
     assert (health["status"], health["workers"]["w1"]) == ("degraded", None)
+
+
+def health_of(generation: int) -> Any:
+    """An app that says how a worker is that serves this generation of the configuration."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        configuration = {"generation": generation, "attempts": 1}
+        told = {"status": "ok", "pid": generation, "configuration": configuration}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+    return app
+
+
+async def ending(scope: Scope, receive: Receive, send: Send) -> None:
+    """A worker that is killed while it is asked."""
+    raise RuntimeError
+
+
+async def test_a_worker_that_ends_while_it_is_asked_is_one_that_does_not_answer(tmp_path: Path) -> None:
+    async with pair(tmp_path, health_of(2), ending) as (first, _):
+        async with http_to(Together(assignment_of(0, tmp_path), first)) as http:
+            health = (await http.get("/health")).json()
+    assert (health["status"], health["workers"]["w1"]) == ("degraded", None)
+
+
+@pytest.mark.parametrize(("other", "status"), [(2, "ok"), (1, "degraded")])
+async def test_workers_that_serve_different_configurations_are_not_well(
+    tmp_path: Path, other: int, status: str
+) -> None:
+    async with pair(tmp_path, health_of(2), health_of(other)) as (first, _):
+        async with http_to(Together(assignment_of(0, tmp_path), first)) as http:
+            health = (await http.get("/health")).json()
+    assert (health["status"], health["configuration"]) == (status, {"generation": other, "attempts": 1})
+    assert {name: worker["generation"] for name, worker in health["workers"].items()} == {"w0": 2, "w1": other}
 
 
 async def test_metrics_of_all_workers_are_in_one_answer(tmp_path: Path) -> None:

@@ -50,14 +50,23 @@ async def _reload(base: str, *, is_own: bool) -> int:
     with anyio.move_on_after(TIMEOUT):
         while True:
             await anyio.sleep(0.1)
-            configuration = (await _health(base, is_own=is_own))["configuration"]
-            if configuration["attempts"] > before["configuration"]["attempts"]:
-                return _outcome(before["configuration"], configuration)
+            after = await _health(base, is_own=is_own)
+            if after["configuration"]["attempts"] > before["configuration"]["attempts"]:
+                return _outcome(before["configuration"], after["configuration"], _behind(after))
     raise PegboardError(f"the hub at {base} did not reload within {TIMEOUT:g} s; see its log")
 
 
-def _outcome(before: dict[str, Any], after: dict[str, Any]) -> int:
+def _behind(health: dict[str, Any]) -> list[str]:
+    """The workers that serve an older configuration than others."""
+    there = {name: worker for name, worker in health.get("workers", {}).items() if worker is not None}
+    newest = max((worker["generation"] for worker in there.values()), default=0)
+    return [name for name, worker in there.items() if worker["generation"] < newest]
+
+
+def _outcome(before: dict[str, Any], after: dict[str, Any], behind: list[str]) -> int:
     problem = after.get("problem", UNTOLD if after["generation"] == before["generation"] else None)
+    if behind:
+        raise PegboardError(f"{', '.join(behind)} serve as before, the others not: {problem}; mend it and reload again")
     if problem is not None:
         raise ConfigError(f"not reloaded, the hub serves as before: {problem}")
     return after["generation"]

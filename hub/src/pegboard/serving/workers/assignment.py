@@ -1,19 +1,42 @@
 """An assignment: what one worker is told by the process that has started it."""
 
-import asyncio
 import json
-import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import SecretStr
 
+from pegboard.serving.workers.line import Said
 from pegboard.settings import HubSettings
 
-LONGEST = 2**24
-"""Bytes of one line between the supervisor and a worker: a report names every tool."""
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What all workers serve by: a file and its text as it was when they took it, and how often it was read.
+
+    A worker that is started anew gets the same, so that it serves what the others do while somebody edits the file.
+    """
+
+    file: str | None = None
+    text: str | None = None
+    generation: int = 1
+    attempts: int = 0
+    problem: str | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if there is one."""
+        return None if self.file is None else Path(self.file)
+
+    def taken(self, new: Self) -> Self:
+        """The `new` one, after this one."""
+        return replace(new, generation=self.generation + 1, attempts=self.attempts + 1)
+
+    def refused(self, problem: str) -> Self:
+        """This one, when another was not taken."""
+        return replace(self, attempts=self.attempts + 1, problem=problem)
 
 
 def names_of(settings: HubSettings) -> tuple[str, ...]:
@@ -56,23 +79,14 @@ class Assignment:
             audit = audit.model_copy(update={"file": file.with_name(f"{file.name}-w{self.number}")})
         return settings.model_copy(update={"server": server, "audit": audit})
 
-    def line(self, options: Mapping[str, Any]) -> bytes:
-        """The assignment as it is told, with the options of the command line."""
-        return json.dumps({"assignment": asdict(self), "options": dict(options)}).encode() + b"\n"
+    def told(self, options: Mapping[str, Any], configuration: Configuration) -> Said:
+        """The assignment as it is told, with the options of the command line and what to serve by."""
+        return {"assignment": asdict(self), "options": dict(options), "configuration": asdict(configuration)}
 
     @classmethod
-    def read(cls, line: bytes) -> tuple[Self, dict[str, Any]]:
-        """What `line` has written."""
+    def read(cls, line: bytes) -> tuple[Self, Said, Configuration]:
+        """What `told` has said."""
         told = json.loads(line)
         given: dict[str, Any] = told["assignment"]
         given["names"] = tuple(given["names"])
-        return cls(**given), told["options"]
-
-
-async def line_of(stream: socket.socket) -> bytes:
-    """Wait for the next line from the other side, the only one on its way; empty when that has ended."""
-    reader, writer = await asyncio.open_unix_connection(sock=stream.dup(), limit=LONGEST)
-    try:
-        return await reader.readline()
-    finally:
-        writer.close()
+        return cls(**given), told["options"], Configuration(**told["configuration"])

@@ -1,25 +1,23 @@
 """The supervisor: starts workers, starts those anew that die, and passes signals on; it serves nothing itself."""
 
-import json
 import logging
 import secrets
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from subprocess import DEVNULL
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
-from anyio.abc import Process, TaskStatus
+from anyio.abc import TaskStatus
 
 from pegboard.errors import ConfigError
 from pegboard.serving.signals import reload_on_hangup, stop_on_signal
-from pegboard.serving.workers.assignment import Assignment, line_of, names_of
+from pegboard.serving.workers.assignment import Assignment, Configuration, names_of
+from pegboard.serving.workers.spare import Spares, Started
 from pegboard.settings import HubSettings, ServerSettings
 
 log = logging.getLogger(__name__)
@@ -45,51 +43,63 @@ class Patience:
         return None if self.deaths >= self.most else self.first * 2**self.deaths
 
 
-@dataclass(slots=True)
 class _Running:
-    """A worker's process. Before it is ready it knows no SIGHUP, which would end it."""
+    """A worker's process, from the moment it was told what it is."""
 
-    process: Process
-    is_ready: bool = False
-    shall_reload: bool = False
+    def __init__(self, started: Started) -> None:
+        self.process = started.process
+        self.is_ready = False
+        self._line = started.line
 
-    def reload(self) -> None:
-        if self.is_ready:
-            self.process.send_signal(signal.SIGHUP)
-        self.shall_reload = not self.is_ready
+    async def report(self) -> Report | None:
+        """Wait until it is ready; `None` when it has ended before."""
+        return await self._line.hear()
 
-    def ready(self) -> None:
-        self.is_ready = True
-        if self.shall_reload:
-            self.reload()
+    async def reload(self, configuration: Configuration) -> str | None:
+        """Have it serve by this; returns what is wrong with that. One that ends meanwhile has nothing against it."""
+        self._line.tell({"reload": asdict(configuration)})
+        said = await self._line.hear()
+        return None if said is None else said["problem"]
+
+    def note(self, configuration: Configuration) -> None:
+        """Tell it that the hub has refused another configuration than this."""
+        self._line.tell({"note": asdict(configuration)})
 
 
 class Supervisor:
     """Runs the workers of one hub, until a signal comes or one of them cannot be kept alive.
 
-    A worker ends by itself when the supervisor does: it holds the other end of a socket, which closes then.
+    A worker ends by itself when the supervisor does: it holds the other end of a line, which closes then.
     """
 
     def __init__(
-        self, assignments: Sequence[Assignment], options: Mapping[str, Any], command: Sequence[str] = COMMAND
+        self,
+        assignments: Sequence[Assignment],
+        options: Mapping[str, Any],
+        read: Callable[[], Configuration],
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self.status = 0
         """What the process should exit with."""
         self._assignments = assignments
         self._options = options
-        self._command = command
+        self._read = read
+        self._configuration = read()
+        self._spares = Spares(command)
         self._running: dict[int, _Running] = {}
+        self._is_open = False
         self._stopping = anyio.Event()
 
     async def run(self, on_ready: Callable[[Report], None]) -> None:
         """Run the workers; `on_ready` hears what the first one says, when all listen.
 
-        The first is started alone, so that what is wrong with the configuration is said once.
+        The first is told alone what to do, so that what is wrong with the configuration is said once.
         """
-        async with anyio.create_task_group() as signals:
+        async with self._spares, anyio.create_task_group() as signals:
             signals.start_soon(stop_on_signal, self.stop)
             signals.start_soon(reload_on_hangup, self.reload)
             async with anyio.create_task_group() as workers:
+                await self._spares.fill(len(self._assignments))
                 first, *others = self._assignments
                 report: Report | None = await workers.start(self._keep, first)
                 async with anyio.create_task_group() as starting:
@@ -97,18 +107,46 @@ class Supervisor:
                         starting.start_soon(workers.start, self._keep, assignment)
                 if report is not None and not self._stopping.is_set():
                     on_ready(report)
+                    self._is_open = True
+                    await self._spares.fill(1)
             signals.cancel_scope.cancel()
 
     async def stop(self) -> None:
         """Have every worker drain and end."""
         self._stopping.set()
         for running in self._running.values():
-            running.process.terminate()
+            with suppress(ProcessLookupError):  # it has just ended
+                running.process.terminate()
 
     async def reload(self) -> None:
-        """Have every worker read its configuration again; those that just start do so when they are ready."""
-        for running in self._running.values():
-            running.reload()
+        """Have every worker serve by the configuration as it is now, or none: the first to answer is the judge.
+
+        Those that just start do so when they are ready.
+        """
+        try:
+            new = self._configuration.taken(self._read())
+        except ConfigError as error:
+            log.error("the configuration was not reloaded, the old one stays: %s", error)
+            self._refuse(str(error), self._ready())
+            return
+        judge, *others = self._ready() or [None]
+        problem = await judge.reload(new) if judge is not None else None
+        if problem is not None:
+            self._refuse(problem, others)
+            return
+        self._configuration = new
+        async with anyio.create_task_group() as reloading:
+            for running in [running for running in self._ready() if running is not judge]:
+                reloading.start_soon(running.reload, new)
+
+    def _ready(self) -> "list[_Running]":
+        return [running for running in self._running.values() if running.is_ready]
+
+    def _refuse(self, problem: str, others: "Iterable[_Running | None]") -> None:
+        self._configuration = self._configuration.refused(problem)
+        for running in others:
+            if running is not None:
+                running.note(self._configuration)
 
     async def _keep(self, assignment: Assignment, *, task_status: TaskStatus[Report | None]) -> None:
         """Keep one worker alive. The first report, or nothing if there is none, is its start."""
@@ -137,36 +175,31 @@ class Supervisor:
 
     async def _life_of(self, assignment: Assignment, ready: Callable[[Report], None]) -> int:
         """Run one process to its end; returns its status."""
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            # In a session of its own: Ctrl-C is for the supervisor, which tells the workers.
-            process = await anyio.open_process(
-                [*self._command, "--worker", str(theirs.fileno())],
-                stdin=DEVNULL,
-                stdout=None,
-                stderr=None,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-            theirs.close()
-            running = self._running[assignment.number] = _Running(process)
-            try:
-                return await self._listen(running, assignment, ours, ready)
-            finally:
-                del self._running[assignment.number]
-                if process.returncode is None:
-                    process.kill()
+        started = await self._spares.take()
+        running = self._running[assignment.number] = _Running(started)
+        try:
+            if self._stopping.is_set():
+                return 0
+            told = self._configuration
+            started.line.tell(assignment.told(self._options, told))
+            report = await running.report()
+            if report is not None:
+                await self._welcome(running, told)
+                log.info("worker %s is ready, process %d", assignment.name, running.process.pid)
+                ready(report)
+            if self._is_open:
+                await self._spares.fill(1)
+            return await running.process.wait()
+        finally:
+            del self._running[assignment.number]
+            started.drop()
 
-    async def _listen(
-        self, running: _Running, assignment: Assignment, ours: socket.socket, ready: Callable[[Report], None]
-    ) -> int:
-        ours.sendall(assignment.line(self._options))
-        line = await line_of(ours)
-        if line:
-            log.info("worker %s is ready, process %d", assignment.name, running.process.pid)
-            running.ready()
-            ready(json.loads(line))
-        return await running.process.wait()
+    async def _welcome(self, running: _Running, told: Configuration) -> None:
+        """Let it take part, with what has become of the configuration while it started."""
+        while told is not self._configuration:
+            told = self._configuration
+            await running.reload(told)
+        running.is_ready = True
 
     async def _give_up(self, assignment: Assignment, status: int, *, was_ready: bool) -> None:
         self.status = max(status, 1)
@@ -176,16 +209,21 @@ class Supervisor:
 
 
 async def supervise(
-    settings: HubSettings, options: Mapping[str, Any], on_ready: Callable[[Report], None], command: Sequence[str]
+    settings: HubSettings,
+    options: Mapping[str, Any],
+    read: Callable[[], Configuration],
+    on_ready: Callable[[Report], None],
+    command: Sequence[str],
 ) -> int:
     """Serve by as many workers as `[server] workers` says until a signal comes; returns the exit status.
 
-    Raises `ConfigError` for a port that is taken.
+    What `read` gives is what they serve by, from SIGHUP on what it gives then. Raises `ConfigError` for a port that is
+    taken.
     """
     with _reserved(settings.server) as port, TemporaryDirectory(prefix="pegboard-") as folder:
         names, secret = names_of(settings), secrets.token_urlsafe(32)
         assignments = [Assignment(number, names, port, folder, secret) for number in range(len(names))]
-        supervisor = Supervisor(assignments, options, command)
+        supervisor = Supervisor(assignments, options, read, command)
         await supervisor.run(on_ready)
         return supervisor.status
 

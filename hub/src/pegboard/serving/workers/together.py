@@ -29,6 +29,11 @@ class Answer:
     body: bytes = b""
     is_whole: bool = False
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it says how the worker is: not half of that, nor that the worker has just ended."""
+        return self.is_whole and self.status in (200, 503)
+
     async def send(self, message: Message) -> None:
         """Take in a message of the answer."""
         if message["type"] == "http.response.start":
@@ -57,11 +62,11 @@ class Together:
 
     async def _page(self, scope: Scope, send: Send) -> None:
         own = await self._own(scope)
-        if own.status not in (200, 503):
+        if not own.is_page:
             await _told(own, own.body, send)
             return
         others = await self._others(scope)
-        answers = {name: json.loads(one.body) if one.is_whole else None for name, one in others.items()}
+        answers = {name: json.loads(one.body) if one.is_page else None for name, one in others.items()}
         said = json.loads(own.body)
         answers[self._assignment.name] = said
         status, page = self._pages[scope["path"]](said, dict(sorted(answers.items())))
@@ -105,14 +110,19 @@ class Together:
 def _health(own: dict[str, Any], answers: Answers) -> tuple[int, dict[str, Any]]:
     """The hub is as well as the worst of its workers, and has reloaded when all have. Its process is the supervisor."""
     there = [answer for answer in answers.values() if answer is not None]
-    well = len(there) == len(answers) and all(one["status"] == "ok" for one in there)
     configurations = [one["configuration"] for one in there]
+    alike = len({one["generation"] for one in configurations}) == 1
+    well = alike and len(there) == len(answers) and all(one["status"] == "ok" for one in there)
     configuration = {key: min(one[key] for one in configurations) for key in ("generation", "attempts")}
     if "problem" in own["configuration"]:
         configuration["problem"] = next((one["problem"] for one in configurations if one.get("problem")), None)
-    workers = {name: one and {key: one[key] for key in ("status", "pid")} for name, one in answers.items()}
+    workers = {name: one and _of_worker(one) for name, one in answers.items()}
     changed = {"status": "ok" if well else "degraded", "pid": os.getppid(), "configuration": configuration}
     return 200, {**own, **changed, "workers": workers}
+
+
+def _of_worker(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"status": answer["status"], "pid": answer["pid"], "generation": answer["configuration"]["generation"]}
 
 
 def _ready(own: dict[str, Any], answers: Answers) -> tuple[int, dict[str, Any]]:

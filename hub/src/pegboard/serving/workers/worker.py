@@ -1,20 +1,21 @@
 """A worker: one of several processes behind a port, with a door for the others and a line to its supervisor."""
 
-import json
 import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from starlette.types import ASGIApp
 
-from pegboard.serving.workers.assignment import Assignment, line_of
+from pegboard.hub import Hub
+from pegboard.serving.workers.assignment import Assignment, Configuration
 from pegboard.serving.workers.door import answer_at
 from pegboard.serving.workers.handover import Handover
+from pegboard.serving.workers.line import Line, line_over
 from pegboard.serving.workers.together import Together
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,16 @@ class Worker:
     When the supervisor is gone it drains, too; at once it ends when that goes while it drains.
     """
 
-    def __init__(self, assignment: Assignment, line: socket.socket) -> None:
+    def __init__(self, assignment: Assignment, configuration: Configuration, stream: socket.socket) -> None:
         self.assignment = assignment
-        self._line = line
+        self.configuration = configuration
+        """What to serve by, or to try."""
+        self._stream = stream
+        self._line: Line | None = None
         self._handover: Handover | None = None
         self._stopping = False
+        self.is_alone = False
+        """Whether the supervisor has ended before this worker. Nobody is to come any more: the port may be taken."""
 
     def before(self, app: ASGIApp) -> ASGIApp:
         """The app, as it is served at the shared port."""
@@ -41,14 +47,15 @@ class Worker:
         return Together(self.assignment, self._handover)
 
     @asynccontextmanager
-    async def run(self) -> AsyncGenerator[None]:
-        """Answer what the others hand to this worker inside the block."""
+    async def run(self, hub: Hub, reload: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+        """Answer what the others hand to this worker, and reload the hub when the supervisor says so, in the block."""
         assert self._handover is not None
         opened = anyio.Event()
-        async with anyio.create_task_group() as tasks:
+        self._note(hub)
+        async with line_over(self._stream) as self._line, anyio.create_task_group() as tasks:
             tasks.start_soon(answer_at, self.assignment.door_of(self.assignment.name), self._handover.own, opened.set)
             await opened.wait()
-            tasks.start_soon(self._watch)
+            tasks.start_soon(self._listen, self._line, hub, reload)
             try:
                 yield
             finally:
@@ -58,21 +65,42 @@ class Worker:
 
     def ready(self, report: Mapping[str, Any]) -> None:
         """Tell the supervisor that this worker listens."""
-        self._line.setblocking(True)
-        self._line.sendall(json.dumps(report).encode() + b"\n")
+        assert self._line is not None
+        self._line.tell(report)
+
+    def leaves(self, delay: float) -> float:
+        """Begin to stop; returns for how long to go on first: the `delay`, or not at all without a supervisor."""
+        self._stopping = True
+        return 0 if self.is_alone else delay
 
     async def drained(self, grace: float) -> None:
         """Wait until the others have answered what this worker has handed to them, at most `grace` seconds."""
-        self._stopping = True
         assert self._handover is not None
         with anyio.move_on_after(grace):
             await self._handover.handed.none()
 
-    async def _watch(self) -> None:
-        await line_of(self._line)  # nothing comes from it any more but its end
+    async def _listen(self, line: Line, hub: Hub, reload: Callable[[], Awaitable[None]]) -> None:
+        while (said := await line.hear()) is not None:
+            if "reload" in said:
+                self.configuration = Configuration(**said["reload"])
+                await reload()
+                line.tell({"problem": hub.reload_problem})
+            else:
+                self.configuration = Configuration(**said["note"])
+            if hub.reload_problem is None or "note" in said:
+                self._note(hub)
+        self._end_alone()
+
+    def _note(self, hub: Hub) -> None:
+        """Count as all workers do, also what came before this one was there, or without it."""
+        hub.generation, hub.reload_attempts = self.configuration.generation, self.configuration.attempts
+        hub.reload_problem = self.configuration.problem
+
+    def _end_alone(self) -> None:
         if self._stopping:
             log.warning("stopped at once with the supervisor")
             logging.shutdown()
             os._exit(AT_ONCE)
+        self.is_alone = True
         log.warning("the supervisor has ended, and this worker with it")
         signal.raise_signal(signal.SIGTERM)
