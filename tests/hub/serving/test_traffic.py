@@ -103,6 +103,30 @@ async def test_who_is_open_is_told_when_draining_begins() -> None:
     assert told == ["open True"]
 
 
+async def test_leaving_turns_readiness_off_and_takes_new_work_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pegboard")
+    traffic = Traffic()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(traffic.leave, 3600)
+            await anyio.wait_all_tasks_blocked()
+            assert (traffic.leaving, traffic.draining) == (True, False)
+            tasks.cancel_scope.cancel()
+
+    assert caplog.messages == ["leaving: not ready any more, and new work is taken for another 3600 s"]
+
+
+async def test_nobody_waits_where_there_is_no_delay(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pegboard")
+    traffic = Traffic()
+
+    with anyio.fail_after(5):
+        await traffic.leave(0)
+
+    assert (traffic.leaving, traffic.draining, caplog.messages) == (True, False, [])
+
+
 async def test_draining_ends_when_the_grace_is_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "pegboard")
     traffic = Traffic()

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -16,6 +17,7 @@ from pegboard.security.limits import TooMuch
 from pegboard.security.principal import id_of
 from pegboard.serving.auth import Authentication
 from pegboard.serving.body import Refusal, read_body
+from pegboard.serving.closing import Closing
 from pegboard.serving.denials import Denials
 from pegboard.serving.replies import refuse
 from pegboard.serving.seats import Seats
@@ -51,7 +53,7 @@ class SseEndpoint:
         self._denials = denials
         self._seats = seats
         self._transport = SseServerTransport(f"{endpoint.offer.path}/{settings.messages}")
-        self._removed = anyio.Event()
+        self._removed = Closing()
         self._open: dict[str, Session] = {}
 
     def close(self) -> None:
@@ -78,7 +80,7 @@ class SseEndpoint:
         except TooMuch as limit:
             await refuse(scope, receive, send, 429, limit.message, {"Retry-After": str(limit.retry_after)})
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, over: anyio.Event) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, over: Closing) -> None:
         stream = _Stream(send, self._settings.stalled_timeout, self._open)
         try:
             async with self._transport.connect_sse(scope, receive, stream.send) as (read, write):
@@ -127,7 +129,10 @@ class SseEndpoint:
         except Refusal as refusal:
             await refuse(scope, receive, send, refusal.status, refusal.message)
             return
-        await self._transport.handle_post_message(scope, body.replay(receive), send)
+        # The SDK keeps the latest requests for as long as the session lasts; `receive` would keep their connections.
+        # Accepted before it is handed on; a session that ends in between shows that by the end of its stream.
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._transport.handle_post_message(scope, body.alone(), send)
 
     def _session_of(self, scope: Scope) -> Session | None:
         """The session a message is for; none for anybody but its owner, to whom the SDK answers 404."""

@@ -1,15 +1,15 @@
 """Traffic: what is in flight and what is open, so that stopping loses no answer."""
 
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from typing import Self
 
 import anyio
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from pegboard.metrics import Metrics
+from pegboard.serving.closing import Closing, until
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Gauge:
 class Traffic:
     """Counts exchanges (a request and its answer) and streams (open until somebody ends them).
 
-    Stopping goes in steps: `draining` turns readiness off and new work away; when the last exchange is answered, or
-    the grace time is over, subscriptions say farewell, and `closing` ends every stream.
+    Stopping goes in steps: `leaving` turns readiness off, `draining` new work away; when the last exchange is answered,
+    or the grace time is over, subscriptions say farewell, and `closing` ends every stream.
     """
 
     def __init__(self, metrics: Metrics | None = None) -> None:
@@ -60,16 +60,24 @@ class Traffic:
         self.exchanges = Gauge()
         self.streams = Gauge()
         self.subscriptions = Gauge()
+        self.leaving = False
         self.draining = False
-        self.closing = anyio.Event()
+        self.closing = Closing()
         self._told: set[Callable[[], None]] = set()
+
+    async def leave(self, delay: float) -> None:
+        """Turn readiness off, and go on with everything for `delay` seconds: load balancers have to see it first."""
+        self.leaving = True
+        if delay:
+            log.info("leaving: not ready any more, and new work is taken for another %g s", delay)
+            await anyio.sleep(delay)
 
     async def drain(self, grace: float, farewell: Callable[[], None] = lambda: None) -> None:
         """Wait until everything in flight is answered, at most `grace` seconds, then end what is open.
 
         `farewell` asks the subscriptions to end themselves; they have a second for it.
         """
-        self.draining = True
+        self.leaving = self.draining = True
         for drains in tuple(self._told):
             drains()
         log.info("draining: %d calls in flight, %d streams open", self.exchanges.value, self.streams.value)
@@ -91,32 +99,6 @@ class Traffic:
         finally:
             self._told.discard(drains)
 
-    def until_closing(self, receive: Receive, *events: anyio.Event) -> Receive:
-        """A `receive` that also says the client is gone when the streams are to end, or one of `events` comes."""
-        ends = [partial(_disconnect, event) for event in (self.closing, *events)]
-
-        async def receive_or_close() -> Message:
-            if self.closing.is_set():
-                return {"type": "http.disconnect"}
-            return await _first(receive, *ends)
-
-        return receive_or_close
-
-
-async def _disconnect(event: anyio.Event) -> Message:
-    await event.wait()
-    return {"type": "http.disconnect"}
-
-
-async def _first(*waits: Callable[[], Awaitable[Message]]) -> Message:
-    """The result of whichever wait ends first; the others are cancelled."""
-    results: list[Message] = []
-
-    async def run(wait: Callable[[], Awaitable[Message]]) -> None:
-        results.append(await wait())
-        tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        for wait in waits:
-            tasks.start_soon(run, wait)
-    return results[0]
+    def until_closing(self, receive: Receive, *closings: Closing) -> Receive:
+        """A `receive` that also says the client is gone when the streams are to end, or one of `closings` comes."""
+        return until((self.closing, *closings), receive)
