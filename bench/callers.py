@@ -87,10 +87,13 @@ class SessionCaller:
     endpoint: str
     question: wire.Question
 
-    def __init__(self, path: str, tally: Tally, headers: wire.Headers = wire.NO_HEADERS) -> None:
+    def __init__(
+        self, path: str, tally: Tally, headers: wire.Headers = wire.NO_HEADERS, asked: wire.Asked = wire.ECHO
+    ) -> None:
         self.path = path
         self.headers = headers
         self.tally = tally
+        self.what = asked
 
     async def open(self, port: int) -> None:
         """Open the stream, learn where to post, shake hands; from then on callbacks do the work."""
@@ -103,7 +106,7 @@ class SessionCaller:
         make = partial(Exchange, lambda status, _: posts.put_nowait(status), self.tally.fail)
         _, self.exchange = await connect(make, "127.0.0.1", port)
         await self.shake_hands(endpoint, events, posts)
-        self.question = wire.legacy("tools/call", wire.CALL, endpoint, wire.is_echo, self.headers)
+        self.question = wire.legacy("tools/call", self.what.params, endpoint, self.what.check, self.headers)
         self.stream.event = self.answered
         self.exchange.answered = self.posted
 

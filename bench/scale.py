@@ -1,14 +1,13 @@
 """What grows with what: calls per second, CPU and memory against sessions, tools and workers. `make bench-scale`.
 
-A real `pegboard serve` on one core, with nothing between; only the workers get both.
+A real `pegboard serve` on one core, the load on the other, with nothing between; only workers share both with the load.
 """
 
 import argparse
 import asyncio
-import subprocess
 import sys
-from collections.abc import Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
@@ -18,9 +17,9 @@ import uvloop
 
 from bench import wire
 from bench.callers import Tally
-from bench.crowd import Member, Turns, crowd
+from bench.crowd import Member, crowd, p99
 from bench.load import Sample, WrongAnswerError, measure, settled
-from bench.measures import MEASURES
+from bench.measures import MEASURES, Measure
 from bench.peers import PEERS, PEGBOARD
 from bench.processes import StartError, core, free_port, listening, running
 from bench.report import Target, summary
@@ -36,6 +35,17 @@ LARGE_ANSWERS = {"PEGBOARD_RESULTS_BYTES": str(2 * MIB), "PEGBOARD_RESULTS_TOKEN
 """What an operator says who wants answers of a MiB; without it they are cut to some KiB."""
 
 
+OFTEN = 0.3
+"""Calls per second of each session that asks now and then: 300 of 1 000 together."""
+
+BASE = 16
+"""Sessions that are open before any is measured: what the first ones cost stays."""
+
+FLAT = 1.25
+"""A hundred times as many may cost so many times as much: what two equal runs differ by on a busy machine."""
+
+ROOM = {"PEGBOARD_SERVER_MAX_SESSIONS": "2000"}
+
 HEAD = f"{'calls/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}"
 
 
@@ -49,9 +59,10 @@ class Size:
     cycles: int = 5000
     answers: int = 260
     seconds: float = 3.0
+    rounds: int = 3
 
 
-QUICK = Size(sessions=(1, 20), tools=(10, 100), workers=(1,), cycles=120, answers=40, seconds=0.3)
+QUICK = Size(sessions=(10, 20), tools=(10, 100), workers=(1,), cycles=120, answers=40, seconds=0.3, rounds=1)
 """Shows that everything runs; its numbers say nothing."""
 
 
@@ -60,9 +71,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only show that it runs; the numbers say nothing")
     size = QUICK if parser.parse_args().quick else Size()
     try:
-        aims = [*against_sessions(size), *with_clients_that_go(size), *with_a_slow_reader(size)]
-        against_tools(size)
+        aims = [*against_sessions(size), *against_tools(size)]
         against_workers(size)
+        aims += [*with_clients_that_go(size), *with_a_slow_reader(size)]
     except (WrongAnswerError, StartError) as error:
         print(f"bench failed: {error}", file=sys.stderr)
         return 1
@@ -119,15 +130,18 @@ def loaded(work: Coroutine[Any, Any, T]) -> T:
 
 
 def against_sessions(size: Size) -> Iterator[Target]:
-    """Open sessions, of which 16 ask at a time; and then all of them at once."""
-    say(f"{'SSE sessions':>14}{HEAD}{'KiB each':>10}{'all at once ms':>16}")
-    with hub() as server:
-        loaded(in_crowd(server, 32, 0.5))  # what the first ones cost stays
-        rows = {number: row(server, number, size.seconds) for number in size.sessions}
+    """Open sessions, of which 16 ask at a time, then each now and then, and then all of them at once."""
+    say(f"{'SSE sessions':>14}{HEAD}{'KiB each':>10}{'now and then':>14}{'all at once':>13}   (p99, ms)")
+    rows = {number: row(number, size.seconds) for number in size.sessions}
     most = max(rows)
-    last = rows[most]
+    fewer = sorted(rows)[-2]
+    last, growth = rows[most], rows[most].kib / rows[fewer].kib
+    spent = last.sample.cpu / rows[fewer].sample.cpu
+    linear = f"{growth:.2f}x each"
     yield Target(f"{most} sessions cost at most 150 KiB each", f"{last.kib:.0f} KiB", last.kib <= 150)
-    yield Target(f"p99 of a call in {most} sessions under 500 ms", ms(last.sample.p99), last.sample.p99 < 0.5)
+    yield Target(f"linear: memory of {most} against {fewer} sessions", linear, growth <= FLAT)
+    yield Target(f"flat: a call in {most} against {fewer} sessions", f"{spent:.2f}x CPU", spent <= FLAT)
+    yield Target(f"p99 in {most} sessions, now and then, < 500 ms", ms(last.paced), last.paced < 0.5)
     yield Target("no descriptor is left of them", str(last.left), last.left <= 0)
 
 
@@ -137,28 +151,35 @@ class Crowded:
 
     sample: Sample
     kib: float
-    """Memory that each session took."""
-    slowest: float
-    """Seconds the last of them waits when all ask at once."""
+    """Memory that each session took, open and initialized."""
+    paced: float
+    """The p99 when each asks now and then."""
+    burst: float
+    """The p99 when all ask at once."""
     left: int
     """Descriptors that stayed open after it."""
 
 
-def row(server: Server, sessions: int, seconds: float) -> Crowded:
-    """Measure one size, and print it."""
-    found = loaded(in_crowd(server, sessions, seconds))
-    say(f"{sessions:>14}{columns(found.sample)}{found.kib:>10.0f}{found.slowest * 1e3:>16.0f}")
+def row(sessions: int, seconds: float) -> Crowded:
+    """Measure one size on a hub of its own, since memory that others have left would be taken again; print it."""
+    with hub(**ROOM) as server:
+        found = loaded(in_crowd(server, sessions, seconds))
+    waits = f"{found.paced * 1e3:>14.1f}{found.burst * 1e3:>13.0f}"
+    say(f"{sessions:>14}{columns(found.sample)}{found.kib:>10.0f}{waits}")
     return found
 
 
 async def in_crowd(server: Server, sessions: int, seconds: float) -> Crowded:
-    kib, descriptors = server.kib, server.descriptors
-    async with crowd(server.port, sessions, SSE) as members:
-        at_once = await members.ask_at_once()
-        each = (server.kib - kib) / sessions
-        sample = await members.ask_for(seconds, server.process)
-    left = await server.settled(descriptors) - descriptors
-    return Crowded(sample, each, at_once[-1], left)
+    async with crowd(server.port, BASE, SSE) as base:
+        await base.ask_at_once()
+        kib, descriptors = server.kib, server.descriptors
+        async with crowd(server.port, sessions, SSE) as members:
+            each = (server.kib - kib) / sessions
+            paced = await members.ask_now_and_then(OFTEN * sessions, seconds)
+            sample = await members.ask_for(seconds, server.process)
+            at_once = await members.ask_at_once()
+        left = await server.settled(descriptors) - descriptors
+    return Crowded(sample, each, p99(paced), p99(at_once), left)
 
 
 def with_clients_that_go(size: Size) -> Iterator[Target]:
@@ -193,7 +214,7 @@ def with_a_slow_reader(size: Size) -> Iterator[Target]:
 async def in_silence(server: Server, answers: int) -> tuple[int, float]:
     """Ask for so many in one session and read nothing; how many were refused, and how long another client waits."""
     tally, loop = Tally(1), asyncio.get_running_loop()
-    reader = Member(SSE, tally, Turns(1))
+    reader = Member(SSE, tally)
     await settled(tally, asyncio.ensure_future(reader.open(server.port)))
     reader.stream.transport.pause_reading()
     statuses: asyncio.Queue[int] = asyncio.Queue()
@@ -215,30 +236,44 @@ async def in_silence(server: Server, answers: int) -> tuple[int, float]:
     return refused, waited
 
 
-def against_tools(size: Size) -> None:
-    """The same calls in catalogues of different size."""
-    say(f"\n{'tools':>14}{HEAD}   (/mcp, then SSE)")
-    for tools in size.tools:
-        with hub(BENCH_TOOLS=str(tools)) as server:
-            for kind in MEASURES[:2]:
-                say(f"{tools:>14}{columns(measure(kind.callers(PEER), server.port, server.process, size.seconds))}")
+def against_tools(size: Size) -> Iterator[Target]:
+    """The same calls in catalogues of different size, in turns, so that a busy machine hurts all alike."""
+    say(f"\n{'tools':>14}{HEAD}{'against':>12}   (/mcp, then SSE)")
+    with ExitStack() as hubs:
+        servers = {tools: hubs.enter_context(hub(BENCH_TOOLS=str(tools))) for tools in size.tools}
+        for kind in MEASURES[:2]:
+            samples = in_turns(kind, servers, size)
+            first = samples[min(samples)]
+            for tools, sample in samples.items():
+                say(f"{tools:>14}{columns(sample)}{sample.cpu / first.cpu:>11.2f}x")
+            spent = samples[max(samples)].cpu / first.cpu
+            promise = f"flat: {kind.name} among {max(samples)} against {min(samples)} tools"
+            yield Target(promise, f"{spent:.2f}x CPU", spent <= FLAT)
 
 
 def against_workers(size: Size) -> None:
-    """The same calls with more processes, and the load on whatever core is free."""
-    if not knows_workers():
-        return
-    say(f"\n{'workers':>14}{'calls/s':>10}{'p50 ms':>9}{'p99 ms':>9}   (/mcp, then SSE)")
-    for workers in size.workers:
-        with started("--workers", str(workers)) as server:
-            for kind in MEASURES[:2]:
-                sample = measure(kind.callers(PEER), server.port, server.process, size.seconds)
-                say(f"{workers:>14}{sample.rate:>10.0f}{sample.p50 * 1e3:>9.2f}{sample.p99 * 1e3:>9.2f}")
+    """The same calls with more processes, and the load on whatever core is free: it takes about as much as one of them,
+    so that with two cores the second worker has what the first and the load leave."""
+    say(f"\n{'workers':>14}{'calls/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'against':>21}   (/mcp, then SSE)")
+    with ExitStack() as hubs:
+        servers = {number: hubs.enter_context(started("--workers", str(number))) for number in size.workers}
+        for kind in MEASURES[:2]:
+            samples = in_turns(kind, servers, size, by=lambda sample: sample.rate)
+            first = samples[min(samples)]
+            for workers, sample in samples.items():
+                waits = f"{sample.rate:>10.0f}{sample.p50 * 1e3:>9.2f}{sample.p99 * 1e3:>9.2f}"
+                say(f"{workers:>14}{waits}{sample.rate / first.rate:>20.2f}x")
 
 
-def knows_workers() -> bool:
-    shown = subprocess.run([sys.executable, "-m", "pegboard.cli", "serve", "--help"], capture_output=True, check=True)
-    return b"--workers" in shown.stdout
+def in_turns(
+    kind: Measure, servers: Mapping[int, Server], size: Size, *, by: Callable[[Sample], float] = lambda one: one.cpu
+) -> dict[int, Sample]:
+    """The median sample of each server."""
+    samples: dict[int, list[Sample]] = {number: [] for number in servers}
+    for _ in range(size.rounds):
+        for number, server in servers.items():
+            samples[number].append(measure(kind.callers(PEER), server.port, server.process, size.seconds))
+    return {number: sorted(several, key=by)[len(several) // 2] for number, several in samples.items()}
 
 
 def columns(sample: Sample) -> str:

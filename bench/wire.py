@@ -106,6 +106,17 @@ def is_echo(answer: Json) -> bool:
     return answer.get("id") == int(MARK) and texts == [SAID] and said and not result.get("isError")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call with a mark in it, and the check of what it gives."""
+
+    params: Json
+    check: Check
+
+
+ECHO = Asked(CALL, is_echo)
+
+
 def is_list(answer: Json) -> bool:
     """Whether all tools are there, each with what a model needs to call it."""
     tools = answer.get("result", {}).get("tools", [])

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from pegboard import Plugin, ToolError, tool
 from pegboard.builtin import HubPlugin
@@ -25,6 +25,7 @@ from pegboard.security.principal import Principal
 from pegboard.security.scopes import Scopes
 from pegboard.serving.app import HubApp
 from pegboard.serving.auth import MAX_USERS, NOBODY, Authentication, refuse_strangers
+from pegboard.serving.closing import until
 from pegboard.settings import HubSettings, ServerSettings
 from pegboard.testing import hub_of
 
@@ -191,6 +192,11 @@ async def hang() -> None:
     await anyio.sleep_forever()
 
 
+async def nothing() -> Message:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
 @pytest.mark.parametrize("fails", [crash, hang])
 async def test_a_verifier_that_fails_lets_nobody_in(
     behind: Behind, monkeypatch: pytest.MonkeyPatch, fails: Callable[[], Any]
@@ -312,7 +318,7 @@ async def test_what_is_open_is_looked_after_while_the_layer_runs(
     with anyio.fail_after(5):
         async with auth.run():
             with auth.watching(ALICE) as over:
-                await over.wait()
+                await until([over], nothing)()
 
 
 # A hub
@@ -449,6 +455,21 @@ async def test_another_key_does_not_learn_what_is_in_flight_in_a_session(tmp_pat
             over.set()
 
     assert '"text":"waited"' in texts[0]
+
+
+async def test_an_id_may_be_used_again_as_soon_as_it_was_answered(tmp_path: Path) -> None:
+    """F-18: some clients give every request the same id; the one before may not be tidied up when the next comes."""
+    async with house(tmp_path, {"alice": ["*"]}, vault()) as it:
+        session, answers = await it.open_session("alice"), list[httpx.Response]()
+
+        async def look() -> None:
+            answers.append(await it.post("alice", "tools/call", session, 1, name="vault_look", arguments={}))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look)
+            tasks.start_soon(look)
+
+    assert ['"text":"gold"' in answer.text for answer in answers] == [True] * 2
 
 
 async def test_probes_learn_the_state_and_operators_the_details(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive
 from pegboard.serving.body import Body, Refusal, read_body
 from pegboard.settings import ServerSettings
 
+NOTHING: dict[str, Any] = {}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 
@@ -73,6 +74,12 @@ def test_a_body_that_is_no_message_has_none_of_them(message: Any) -> None:
     body = Body(b"", message)
 
     assert (body.method, body.request_id, body.params) == (None, None, {})
+
+
+async def test_a_body_can_be_read_again_without_its_connection() -> None:
+    raw = json.dumps(PING).encode()
+
+    assert await (await read(chunk(raw))).alone()() == {"type": "http.request", "body": raw, "more_body": False}
 
 
 async def test_a_body_can_be_read_again_and_what_follows_goes_on() -> None:
@@ -190,3 +197,38 @@ async def test_what_is_no_message_is_refused_with_the_reason(message: Any, words
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.integers(-(2**62), 2**62))
 async def test_any_string_and_any_usual_integer_is_an_id(request_id: str | int) -> None:
     assert (await read(chunk(json.dumps({**PING, "id": request_id}).encode()))).request_id == request_id
+
+
+MANY = {f"{number:06}": NOTHING for number in range(2000)}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"method": "tools/call", "params": {"name": "x", "arguments": {}, "inputResponses": MANY}},
+        {"method": "tools/call", "params": {"name": "x", "arguments": {}, "_meta": MANY}},
+        {"method": "prompts/get", "params": {"name": "x", "arguments": MANY}},
+        {"method": "tools/list", "params": MANY},
+        {"method": "ping", "else": list(MANY)},
+        {"result": MANY},
+    ],
+)
+async def test_many_values_that_are_no_arguments_are_refused(message: dict[str, Any]) -> None:
+    """S-33: the SDK looks at each of them, and says of each what is wrong: 8 s of everybody's time, for 4 MiB."""
+    refused = await refusal(chunk(json.dumps({"jsonrpc": "2.0", "id": 1, **message}).encode()))
+
+    assert (refused.status, refused.message) == (413, "there are more than 1000 values beside the arguments")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"method": "tools/call", "params": {"name": "x", "arguments": MANY}},
+        {"method": "resources/read", "params": {"uri": "x" * 100_000}},
+        {"result": {"content": "x" * 100_000}},
+    ],
+)
+async def test_arguments_may_be_many_and_anything_may_be_long(message: dict[str, Any]) -> None:
+    body = await read(chunk(json.dumps({"jsonrpc": "2.0", "id": 1, **message}).encode()))
+
+    assert {**body.fields} == {"jsonrpc": "2.0", "id": 1, **message}

@@ -13,6 +13,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from pegboard.security.limits import TooMuch
+from pegboard.serving.closing import Closing
 from pegboard.serving.session import Session
 from pegboard.serving.traffic import Traffic
 
@@ -93,7 +94,7 @@ async def test_a_request_is_in_flight_until_its_answer_has_left() -> None:
 async def test_while_the_hub_drains_it_is_over_as_soon_as_everything_is_answered() -> None:
     """F-25: refusals too, so that its client goes elsewhere after one failed call at most."""
     async with wire() as line:
-        line.session.over = over = anyio.Event()
+        line.session.over = over = Closing()
         line.session.end_if_idle()
         assert not over.is_set()
 
@@ -110,7 +111,7 @@ async def test_while_the_hub_drains_it_is_over_as_soon_as_everything_is_answered
 
 async def test_while_the_hub_drains_it_is_over_when_the_last_call_was_given_up() -> None:
     async with wire() as line:
-        line.session.over = over = anyio.Event()
+        line.session.over = over = Closing()
         await line.ask(1)
         line.traffic.draining = True
         await line.cancel(1)

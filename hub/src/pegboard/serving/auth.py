@@ -3,7 +3,7 @@
 import base64
 import logging
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -18,6 +18,7 @@ from pegboard.errors import ConfigError, PegboardError
 from pegboard.security.claims import TokenError
 from pegboard.security.principal import Principal
 from pegboard.security.scopes import Scopes
+from pegboard.serving.closing import Closing
 from pegboard.serving.guard import is_loopback
 from pegboard.serving.metadata import WELL_KNOWN, Resource
 from pegboard.serving.replies import refuse
@@ -113,7 +114,8 @@ class Authentication:
         self._denials = denials
         self.resource = Resource()
         self.open_paths = OPEN
-        self._watched: dict[anyio.Event, Principal] = {}
+        self._watched: dict[Closing, Principal] = {}
+        self._running: dict[Callable[[], object], Principal] = {}
         self._users: dict[str, tuple[Principal, AuthenticatedUser]] = {}
         self._complained: dict[str, float] = {}
 
@@ -131,9 +133,9 @@ class Authentication:
             tasks.cancel_scope.cancel()
 
     @contextmanager
-    def watching(self, principal: Principal | None) -> Generator[anyio.Event]:
-        """An event that comes when what a principal has shown does not count any more, within 5 s."""
-        over = anyio.Event()
+    def watching(self, principal: Principal | None) -> Generator[Closing]:
+        """A closing that comes when what a principal has shown does not count any more, within 5 s."""
+        over = Closing()
         if principal is None:
             yield over
             return
@@ -142,6 +144,17 @@ class Authentication:
             yield over
         finally:
             del self._watched[over]
+
+    def began(self, principal: Principal, end: Callable[[], object]) -> None:
+        """Call `end`, once, when what a principal has shown is taken back, within 5 s, until it has `ended`.
+
+        Cheap enough for every call. That the time of a key or token is over ends nothing here: calls have an end.
+        """
+        self._running[end] = principal
+
+    def ended(self, end: Callable[[], object]) -> None:
+        """What had begun is over."""
+        self._running.pop(end, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.verifiers or scope["type"] != "http":
@@ -152,7 +165,7 @@ class Authentication:
         except Denied as denied:
             if self._denials is not None:
                 denied = await self._denials.credential(denied, scope)
-            await self._refuse(denied, scope, receive, send)
+            await self.refuse(denied, scope, receive, send)
             return
         scope[PRINCIPAL] = principal
         if principal is not NOBODY:
@@ -186,7 +199,8 @@ class Authentication:
             self._complain(verifier, error)
             raise Denied(503, "verifier", "credentials cannot be checked at the moment; try again") from error
 
-    async def _refuse(self, denied: Denied, scope: Scope, receive: Receive, send: Send) -> None:
+    async def refuse(self, denied: Denied, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer somebody who is not let through."""
         headers = (
             {"WWW-Authenticate": self._challenge(denied, scope)}
             if denied.status == 401
@@ -228,6 +242,10 @@ class Authentication:
         for over, principal in list(self._watched.items()):
             if principal.is_expired or not self._is_live(principal):
                 over.set()
+        for end, principal in list(self._running.items()):
+            if not principal.is_expired and not self._is_live(principal):
+                self.ended(end)
+                end()
 
     def _is_live(self, principal: Principal) -> bool:
         return any(verifier.owns(principal) and verifier.is_live(principal) for verifier in self.verifiers)

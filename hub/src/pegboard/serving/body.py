@@ -10,6 +10,7 @@ import anyio
 from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope
 
+from pegboard.hasty import FEW, are_few
 from pegboard.serving.replies import INVALID_REQUEST, PARSE_ERROR, headers_of
 from pegboard.settings import ServerSettings
 
@@ -18,6 +19,9 @@ MAX_DIGITS = 18
 
 LONGEST_HELLO = 64 * 1024
 """Bytes of an `initialize`, most of which a session keeps for as long as it lasts."""
+
+LONGEST_PLAIN = 16 * 1024
+"""Bytes of a message that is taken whatever it consists of."""
 
 LONGEST_NAME = 1000
 """Characters of what a client calls its request or its progress; each message about it says it again."""
@@ -62,6 +66,15 @@ class Body:
         params = self.fields.get("params")
         return cast(Mapping[str, Any], params) if isinstance(params, dict) else {}
 
+    def alone(self) -> Receive:
+        """A `receive` that gives the body, and holds nothing of the connection by which it came."""
+        message: Message = {"type": "http.request", "body": self.raw, "more_body": False}
+
+        async def given() -> Message:
+            return message
+
+        return given
+
     def replay(self, receive: Receive) -> Receive:
         """A `receive` that gives the body once more and then goes on with the rest."""
         pending: deque[Message] = deque([{"type": "http.request", "body": self.raw, "more_body": False}])
@@ -92,6 +105,8 @@ async def read_body(scope: Scope, receive: Receive, settings: ServerSettings) ->
         body = Body(raw, message)
         if body.method == "initialize" and len(raw) > LONGEST_HELLO:
             raise Refusal(413, INVALID_REQUEST, f"initialize is larger than {LONGEST_HELLO} bytes")
+        if len(raw) > LONGEST_PLAIN and not are_few(_around_arguments(body)):
+            raise Refusal(413, INVALID_REQUEST, f"there are more than {FEW} values beside the arguments")
         return body
     raise Refusal(408, PARSE_ERROR, f"the body did not arrive within {settings.body_timeout:g} s")
 
@@ -137,6 +152,13 @@ def _problem_with(message: Any) -> str | None:
     if not _is_name(_progress_token(fields.get("params") or {})):
         return f"the progressToken must be a string or an integer, of at most {LONGEST_NAME} characters"
     return None
+
+
+def _around_arguments(body: Body) -> Mapping[str, Any]:
+    """What the SDK looks at value by value, which has taken seconds; the arguments of a call it leaves to the tool."""
+    left = "arguments" if body.method == "tools/call" else None
+    params = {name: value for name, value in body.params.items() if name != left}
+    return {**body.fields, "params": params}
 
 
 def _progress_token(params: Mapping[str, Any]) -> Any:

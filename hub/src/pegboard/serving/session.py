@@ -16,6 +16,7 @@ from pegboard.endpoint import SERVER_BUSY
 from pegboard.security.limits import Limit, TooMuch
 from pegboard.security.principal import Principal
 from pegboard.serving.body import MAX_DIGITS
+from pegboard.serving.closing import Closing
 from pegboard.serving.replies import INVALID_REQUEST, RETRY_AFTER
 from pegboard.serving.traffic import Gauge, Traffic
 
@@ -60,10 +61,10 @@ class Session:
         self._in_flight: dict[RequestId | None, Gauge] = {}
         self._leaving: deque[Gauge | None] = deque()
         self._unread = 0  # answers among those
-        self._idle = anyio.Event()
+        self._idle: anyio.Event | None = None  # most sessions wait for it never
         self.owner: Principal | None = None
         """Who opened it: nobody else learns anything about it."""
-        self.over: anyio.Event | None = None
+        self.over: Closing | None = None
         """Set when the hub drains and nothing of the session is in flight: its client does better elsewhere."""
         self.is_dropped = False
         """Whether it was given up; what the SDK has in flight may take seconds to end."""
@@ -158,7 +159,8 @@ class Session:
 
     def _ended(self, gauge: Gauge) -> None:
         gauge.remove()
-        self._idle.set()
+        if self._idle is not None:
+            self._idle.set()
 
 
 def _key(request_id: Any) -> RequestId | None:
