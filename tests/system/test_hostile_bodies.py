@@ -10,10 +10,24 @@ import pytest
 from tests.system.installed import Installed
 from tests.system.processes import HubProcess, serving
 from tests.system.raw import exchange, parse, receive
-from tests.system.wire import ACCEPT, Json, Streamable, call, client, connected, envelope, hello, legacy, rpc, sse
+from tests.system.wire import (
+    ACCEPT,
+    Json,
+    Streamable,
+    call,
+    client,
+    connected,
+    envelope,
+    hello,
+    inside,
+    legacy,
+    rpc,
+    sse,
+)
 
 SECRET = "hunter2"
-LIMIT = 64 * 1024
+LIMIT = 256 * 1024
+MIB = 1024 * 1024
 BODY_TIMEOUT = 1.0
 
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
@@ -33,7 +47,7 @@ MALFORMED = {
     "a lone surrogate": ask(f'"\\ud800{SECRET}"').encode(),
     "NaN": ask("NaN").encode(),
     "infinity": ask("-Infinity").encode(),
-    "nested 50 000 deep": ask("[" * 25_000 + "]" * 25_000).encode(),
+    "nested 100 000 deep": ask("[" * 100_000 + "]" * 100_000).encode(),
     "two messages": (ask('"x"') + ask('"x"')).encode(),
 }
 NOT_A_REQUEST = {
@@ -89,6 +103,7 @@ async def post_everywhere(http: httpx.AsyncClient, content: bytes) -> dict[str, 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=list(MALFORMED))
 async def test_what_is_no_json_is_a_parse_error(http: httpx.AsyncClient, content: bytes) -> None:
+    """F-17."""
     answers = await post_everywhere(http, content)
     assert {era: answer.status_code for era, answer in answers.items()} == dict.fromkeys(answers, 400)
     for era in ("legacy", "no session", "modern"):
@@ -98,6 +113,7 @@ async def test_what_is_no_json_is_a_parse_error(http: httpx.AsyncClient, content
 
 @pytest.mark.parametrize("content", NOT_A_REQUEST.values(), ids=list(NOT_A_REQUEST))
 async def test_json_that_is_no_request_is_refused(http: httpx.AsyncClient, content: bytes) -> None:
+    """F-17."""
     answers = await post_everywhere(http, content)
     assert {era: answer.status_code for era, answer in answers.items()} == dict.fromkeys(answers, 400)
     for era in ("legacy", "no session", "modern"):
@@ -105,16 +121,29 @@ async def test_json_that_is_no_request_is_refused(http: httpx.AsyncClient, conte
     assert SECRET not in "".join(answer.text for answer in answers.values())
 
 
-async def test_a_body_over_the_limit_is_413(http: httpx.AsyncClient) -> None:
-    for era, answer in (await post_everywhere(http, ask(json.dumps("x" * LIMIT)).encode())).items():
+@pytest.mark.parametrize("size", [LIMIT, 5 * MIB])
+async def test_a_body_over_the_limit_is_413(http: httpx.AsyncClient, size: int) -> None:
+    """F-16."""
+    for era, answer in (await post_everywhere(http, ask(json.dumps("x" * size)).encode())).items():
         assert answer.status_code == 413, era
 
 
 async def test_a_chunked_body_without_end_is_413(strict_hub: HubProcess) -> None:
+    """F-16: it is not kept, either, not even when five come at once."""
+    async with connected("modern", strict_hub.url) as peer:
+        before = await inside(peer)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(pour_without_end, strict_hub.port)
+        assert (await inside(peer))["memory"] < before["memory"] + 5 * MIB
+
+
+async def pour_without_end(port: int) -> None:
+    """Send chunk after chunk until there is an answer, which must be 413."""
     head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     status = 0
     with anyio.fail_after(10):
-        async with await anyio.connect_tcp("127.0.0.1", strict_hub.port) as stream:
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
             await stream.send(head)
             async with anyio.create_task_group() as tasks:
 
@@ -157,7 +186,7 @@ async def test_arguments_are_checked_before_the_tool_sees_them(strict_hub: HubPr
 
 @pytest.mark.parametrize("kind", ["error", "group", "exit", "recursion"])
 async def test_what_a_tool_raises_stays_in_the_log(shared_hub: HubProcess, kind: str) -> None:
-    """D-8, in every era; the process lives on."""
+    """F-08, D-8: in every era; the process lives on."""
     for era in ("sse", "legacy", "modern"):
         async with connected(era, shared_hub.url) as peer:
             answer = await peer.request("tools/call", {"name": "probe_crash", "arguments": {"kind": kind}})

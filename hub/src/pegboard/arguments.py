@@ -11,11 +11,12 @@ from typing_extensions import TypedDict
 
 from pegboard.call import Call
 from pegboard.errors import PluginError, ToolError
+from pegboard.hasty import FEW, are_few, hasty
 from pegboard.plugin import Function
 from pegboard.validation import did_you_mean, location, message, show
 
 MOST_ERRORS = 1000
-"""Values that do not fit and are looked at one by one; a body has room for a million, which would take seconds."""
+"""What is told of them one by one; a union finds as many faults in a value as it has branches."""
 MOST_LINES = 20
 LONGEST_NAME = 200
 
@@ -39,6 +40,7 @@ class Arguments:
         self._names = list(parameters)
         types = {name: hints.get(name, Any) for name in parameters}
         self._adapter, schema = _adapter(function, types, self._defaults)
+        self._hasty = hasty(self._adapter.core_schema)
         self.returns: Any = hints.get("return", Any)
         self.schema = self._build_schema(schema)
 
@@ -49,14 +51,14 @@ class Arguments:
         `null` for a parameter with a default. Raises `InvalidArguments` otherwise.
         """
         given = given or {}
+        if len(given) > FEW:
+            raise InvalidArguments(f"invalid arguments\n- {len(given)} are too many; {_list_of(self._names)}")
         try:
-            return self._adapter.validate_python(given)
+            return self._hasty.validate_python(given)
         except ValidationError as error:
             repaired = self._repair(given, error)
-            if repaired == given:
-                raise self._explain(given, error) from None
         try:
-            return self._adapter.validate_python(repaired)
+            return (self._adapter if are_few(repaired) else self._hasty).validate_python(repaired)
         except ValidationError as error:
             raise self._explain(repaired, error) from None
 

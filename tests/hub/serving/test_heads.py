@@ -1,6 +1,7 @@
 """Heads: the lines before a request's body, taken within a size and a time."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,10 +11,10 @@ import uvicorn
 from tests.hub.serving.test_guard import served
 from uvicorn.server import ServerState
 
-from pegboard.serving import server
-from pegboard.serving.heads import LINGER, LONGEST, TIMEOUT, Protocol
-from pegboard.settings import ServerSettings
+from pegboard.serving.heads import LINGER, LONGEST, Protocol
+from pegboard.serving.seldom import Seldom
 
+TIMEOUT = 30
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
 
 
@@ -78,7 +79,9 @@ class Connection:
         self.loop, self.transport = Loop(), Transport()
         config = uvicorn.Config(served, lifespan="off", ws="none", log_config=None)
         config.load()
-        self.protocol = Protocol(config, ServerState(), {}, self.loop, stalled_timeout=7)
+        warnings = Seldom(logging.getLogger(__name__))
+        make = partial(Protocol, head_timeout=TIMEOUT, stalled_timeout=7, warnings=warnings)
+        self.protocol = make(config, ServerState(), {}, self.loop)
         self.protocol.connection_made(self.transport)  # pyright: ignore[reportArgumentType] # as much of it as is used
 
     def send(self, data: bytes) -> None:
@@ -230,10 +233,24 @@ async def test_a_large_body_is_no_head(connection: Connection) -> None:
     assert (connection.loop.tasks, connection.transport.closed) == (1, False)
 
 
-def test_without_httptools_h11_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    def find_spec(_: str) -> None:
-        return None
+@pytest.mark.parametrize("line", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n"])
+async def test_what_is_no_http_is_refused_and_told_once(
+    connection: Connection, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    """S-24: whoever reaches the port could fill the log, a line for each request."""
+    for _ in range(3):
+        connection.send(line)
 
-    monkeypatch.setattr(server, "find_spec", find_spec)
+    assert connection.transport.written.startswith(b"HTTP/1.1 400 ")
+    assert caplog.messages == ["Invalid HTTP request received."]
 
-    assert server._protocol(ServerSettings()) == "h11"  # pyright: ignore[reportPrivateUsage]
+
+async def test_a_wish_for_another_protocol_is_answered_in_ours_and_told_once(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S-24."""
+    for _ in range(3):
+        connection.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+
+    assert connection.loop.tasks >= 1
+    assert caplog.messages == ["A request for another protocol was answered in HTTP/1.1."]

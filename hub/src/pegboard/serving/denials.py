@@ -82,6 +82,12 @@ class Denials:
         self._metrics.denied("endpoint")
         self._add(_Kind("endpoint", address_of(scope), principal.id))
 
+    def revoked(self, scope: Scope) -> None:
+        """The key of somebody was taken back while a request of theirs was answered, which has ended by that."""
+        principal: Principal = scope[PRINCIPAL]
+        self._metrics.denied("revoked")
+        self._add(_Kind("revoked", address_of(scope), principal.id))
+
     async def admit(self, scope: Scope) -> TooMuch | None:
         """Count one request of whoever sent it; returns why it is not taken."""
         try:

@@ -181,7 +181,7 @@ class _Answering:
         opts: CallOptions | None = None,  # noqa: ARG002 # the SDK's protocol has it
     ) -> None:
         message = {"jsonrpc": "2.0", "method": method, **({"params": dict(params)} if params is not None else {})}
-        await self._event(_encoded(message))
+        await self._event(encoded(message))
 
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         if self.progress_token is not None:
@@ -202,11 +202,11 @@ class _Answering:
 
     async def answer(self, outcome: Mapping[str, Any], status: int = 200) -> None:
         """Send the result or the error, and end the response."""
-        message = _encoded({"jsonrpc": "2.0", "id": self.request_id, **outcome})
+        message = encoded({"jsonrpc": "2.0", "id": self.request_id, **outcome})
         async with self.turn:
             self.ended = True
             if self.began:
-                await self.send({"type": "http.response.body", "body": _event(message)})
+                await self.send({"type": "http.response.body", "body": event_of(message)})
                 return
             headers = [(b"content-length", str(len(message)).encode()), (b"content-type", b"application/json")]
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -219,14 +219,16 @@ class _Answering:
             if not self.began:
                 self.began = True
                 await self.send({"type": "http.response.start", "status": 200, "headers": EVENTS})
-            event = b": ping\r\n\r\n" if message is None else _event(message)
+            event = b": ping\r\n\r\n" if message is None else event_of(message)
             await self.send({"type": "http.response.body", "body": event, "more_body": True})
 
 
-def _encoded(message: Mapping[str, Any]) -> bytes:
+def encoded(message: Mapping[str, Any]) -> bytes:
+    """A message as JSON."""
     # In ASCII: some clients take U+2028 in an event for the end of a line.
     return json.dumps(message, separators=(",", ":")).encode()
 
 
-def _event(message: bytes) -> bytes:
+def event_of(message: bytes) -> bytes:
+    """A message as an event of a stream."""
     return b"event: message\r\ndata: %b\r\n\r\n" % message

@@ -3,8 +3,7 @@
 No connection stays for somebody who does nothing with it: who sends no head, or not the rest of a body that was
 answered already, or does not read the answer.
 
-uvicorn reads with httptools where it can, which is fast and strict, and would take a head without end for as long as it
-lasts. Without httptools it reads with h11, which has a limit of its own.
+uvicorn reads with httptools, which is fast and strict, and would take a head without end for as long as it lasts.
 """
 
 import asyncio
@@ -12,11 +11,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from pegboard.serving.seldom import Seldom
+
 LONGEST = 64 * 1024
 """Bytes of all lines together: more than any proxy lets through."""
-
-TIMEOUT = 30.0
-"""Seconds from the first byte to the last; for the first head, from the connection on."""
 
 LINGER = 5.0
 """Seconds in which the rest of a body may come that was answered already; with none the answer might be lost."""
@@ -25,8 +23,12 @@ LINGER = 5.0
 class Protocol(HttpToolsProtocol):
     """A connection whose requests begin in time, and with no more than a head should hold."""
 
-    def __init__(self, *args: Any, stalled_timeout: float, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, head_timeout: float, stalled_timeout: float, warnings: Seldom, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
+        self.logger: Any = warnings
+        self._head_timeout = head_timeout  # from the first byte to the last; for the first head, from the connection on
         self._stalled_timeout = stalled_timeout
         self._received = 0
         self._in_body = False
@@ -35,7 +37,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._end_after(TIMEOUT)
+        self._end_after(self._head_timeout)
 
     def data_received(self, data: bytes) -> None:
         if not self._in_body:
@@ -46,7 +48,7 @@ class Protocol(HttpToolsProtocol):
         if self._received > LONGEST:
             self.send_400_response("The head of the request is too long.")
         elif self._late is None:
-            self._end_after(TIMEOUT)
+            self._end_after(self._head_timeout)
 
     def on_headers_complete(self) -> None:
         self._in_body = True
@@ -67,7 +69,10 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._in_body and self.cycle.response_complete:
-            self._end_after(LINGER)
+            self._end_after(min(LINGER, self._head_timeout))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        self.logger.warning("A request for another protocol was answered in HTTP/1.1.")
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.abc
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -14,10 +15,10 @@ from pegboard.endpoint import PRINCIPAL, SERVER_BUSY, Endpoint
 from pegboard.security.limits import TooMuch
 from pegboard.security.principal import Principal, id_of
 from pegboard.serving.answered import Answered
-from pegboard.serving.auth import Authentication
+from pegboard.serving.auth import Authentication, Denied
 from pegboard.serving.body import Body, Refusal, read_body
 from pegboard.serving.denials import Denials
-from pegboard.serving.exchange import Departures, exchange
+from pegboard.serving.exchange import Departures, encoded, event_of, exchange
 from pegboard.serving.replies import HEADERS_KEY, INVALID_REQUEST, headers_of, refuse_rpc
 from pegboard.serving.seats import Seat, Seats
 from pegboard.serving.traffic import Traffic
@@ -37,6 +38,13 @@ MAX_KEY = 4096
 
 PER_REQUEST = frozenset(("baggage", "progressToken", "traceparent", "tracestate"))
 """Members of `_meta` that no list depends on."""
+
+
+TIDYING = 0.25
+"""Seconds a request waits for the one before with its id: clients read an answer sooner than the SDK has let go of it,
+and some give every request the same id."""
+
+TAKEN_BACK = "this key or token was taken back, and the call was cancelled; ask for a new one"
 
 
 class StreamableEndpoint:
@@ -62,11 +70,12 @@ class StreamableEndpoint:
         self._auth = auth
         self._denials = denials
         self._seats = seats
-        self._in_flight: set[tuple[object, bytes, str]] = set()
+        self._in_flight: dict[tuple[object, bytes, str], anyio.Event] = {}
         self._lists = KeptAnswers() if keep_lists else None
         self._departures = Departures()
         self._view = endpoint.view
-        self._known: set[str] = set()
+        self._known: dict[str, Callable[[], object]] = {}
+        self._ends: anyio.abc.TaskGroup
         self._manager = StreamableHTTPSessionManager(
             endpoint.server,
             stateless=settings.stateless,
@@ -78,8 +87,13 @@ class StreamableEndpoint:
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """Own the sessions; leaving ends them."""
-        async with self._manager.run(), self._departures.run():
-            yield
+        async with self._manager.run(), self._departures.run(), anyio.create_task_group() as self._ends:
+            try:
+                yield
+            finally:
+                self._ends.cancel_scope.cancel()
+                for end in self._known.values():
+                    self._auth.ended(end)
 
     @property
     def sessions(self) -> int:
@@ -105,7 +119,7 @@ class StreamableEndpoint:
             session, ended = headers_of(scope).get(SESSION_HEADER, b"").decode("latin-1"), _Ended(send)
             await self._manager.handle_request(scope, receive, ended.send)
             if ended.well:  # and not, say, because it is somebody else's session
-                await self._endpoint.forget(session)
+                await self._forget(session)
 
     async def _stream(
         self, scope: Scope, receive: Receive, send: Send, replay: Callable[[Receive], Receive] = lambda receive: receive
@@ -129,7 +143,34 @@ class StreamableEndpoint:
             await self._answer(body, scope, receive, send)
             return
         with Answered(send, self._traffic.metrics, body.method) as answered:
+            await self._for_its_key(body, scope, receive, answered)
+
+    async def _for_its_key(self, body: Body, scope: Scope, receive: Receive, answered: Answered) -> None:
+        """Answer for as long as the key counts that a request came with. Streams see to that themselves."""
+        principal: Principal | None = scope.get(PRINCIPAL)
+        if principal is None or body.method == "subscriptions/listen":
             await self._answer(body, scope, receive, answered.send)
+            return
+        call = anyio.CancelScope()
+        self._auth.began(principal, call.cancel)
+        try:
+            with call:
+                await self._answer(body, scope, receive, answered.send)
+        finally:
+            self._auth.ended(call.cancel)
+        if call.cancel_called:
+            self._denials.revoked(scope)
+            with anyio.move_on_after(self._settings.stalled_timeout):
+                await self._cut_off(body, scope, receive, answered)
+
+    async def _cut_off(self, body: Body, scope: Scope, receive: Receive, answered: Answered) -> None:
+        """Say why there will be no answer, in whatever of it has begun."""
+        if not answered.has_begun:
+            await self._auth.refuse(Denied(401, "credential", TAKEN_BACK), scope, receive, answered.send)
+        elif answered.takes_events:
+            error = {"code": INVALID_REQUEST, "message": TAKEN_BACK}
+            message = encoded({"jsonrpc": "2.0", "id": body.request_id, "error": error})
+            await answered.send({"type": "http.response.body", "body": event_of(message)})
 
     async def _answer(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
         limit = await self._denials.admit(scope) if body.request_id is not None else None
@@ -168,22 +209,25 @@ class StreamableEndpoint:
         # The SDK keeps the streams of a session by `str(id)`: `"7"` would take away the answer of `7`.
         key = (id_of(scope.get(PRINCIPAL)), session, str(body.request_id))
         if key in self._in_flight:
+            with anyio.move_on_after(TIDYING):
+                await self._in_flight[key].wait()
+        if key in self._in_flight:
             problem = f"a request with the id {body.request_id!r} is still in flight"
             await refuse_rpc(scope, receive, send, 400, INVALID_REQUEST, problem, body.request_id)
             return
-        self._in_flight.add(key)
+        self._in_flight[key] = anyio.Event()
         try:
             with self._traffic.exchanges:
                 await self._manager.handle_request(scope, body.replay(receive), send)
         finally:
-            self._in_flight.discard(key)
+            self._in_flight.pop(key).set()
 
     async def _opening(self, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that opens a session, if its key has not opened its share."""
         try:
             await self._forget_abandoned()
             with self._seats.one(scope) as seat:
-                await self._greeted(body, scope, receive, self._saying_when(self._keeping(seat, send)))
+                await self._greeted(body, scope, receive, self._saying_when(self._keeping(seat, scope, send)))
         except TooMuch as limit:
             told = (429, SERVER_BUSY, limit.message, body.request_id)
             await refuse_rpc(scope, receive, send, *told, retry_after=limit.retry_after)
@@ -193,15 +237,18 @@ class StreamableEndpoint:
             async with self._endpoint.greeting(scope.get(PRINCIPAL)):
                 await self._manager.handle_request(scope, body.replay(receive), send)
 
-    def _keeping(self, seat: Seat, send: Send) -> Send:
-        """A `send` that keeps the seat for as long as the session is open that the answer names."""
+    def _keeping(self, seat: Seat, scope: Scope, send: Send) -> Send:
+        """A `send` that keeps the seat for as long as the session is open that the answer names, and that session for
+        as long as its key counts."""
 
         async def sending(message: Message) -> None:
             header = dict(message.get("headers", ())).get(SESSION_HEADER)
             if header is not None:
                 session = header.decode()
                 seat.kept = lambda: session in self._sessions
-                self._known.add(session)
+                self._known[session] = lambda: self._ends.start_soon(self._end, session, scope)
+                if scope.get(PRINCIPAL) is not None:
+                    self._auth.began(scope[PRINCIPAL], self._known[session])
             await send(message)
 
         return sending
@@ -209,8 +256,20 @@ class StreamableEndpoint:
     async def _forget_abandoned(self) -> None:
         """Forget those that were not used for too long: the SDK closes them and tells nobody."""
         for session in self._known - self._sessions.keys():
-            self._known.discard(session)
-            await self._endpoint.forget(session)
+            await self._forget(session)
+
+    async def _forget(self, session: str) -> None:
+        if session in self._known:
+            self._auth.ended(self._known.pop(session))
+        await self._endpoint.forget(session)
+
+    async def _end(self, session: str, opening: Scope) -> None:
+        """End a session as the client would that has opened it: calls go on in there that nobody waits for."""
+        headers = [header for header in opening["headers"] if header[0] == b"host"]
+        headers.append((SESSION_HEADER, session.encode()))
+        scope = {**opening, "method": "DELETE", "headers": headers, HEADERS_KEY: None}
+        await self._manager.handle_request(scope, _nothing, _nowhere)
+        await self._forget(session)
 
     def _saying_when(self, send: Send) -> Send:
         """A `send` that adds to the SDK's 503, for one session too many, when to try again."""
@@ -222,6 +281,14 @@ class StreamableEndpoint:
             await send(message)
 
         return sending
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _nowhere(message: Message) -> None:
+    """Where an answer goes that nobody has asked for."""
 
 
 def _repeated(scope: Scope) -> str | None:
