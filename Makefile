@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 TESTS ?= tests
 
-.PHONY: help demo test lint types docs docs-check bench bench-databases bench-budget bench-search bench-scale scale soak build lock format clean
+.PHONY: help demo test lint types docs docs-check bench bench-databases bench-budget bench-search bench-scale long scale soak build lock format clean
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,7 +25,7 @@ format: $(VENV)/ready ## Put style and formatting right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/ready ## Check types, strictly
+types: $(VENV)/deploy ## Check types, strictly
 	$(BIN)/pyright
 
 docs: $(VENV)/ready ## Write the generated pages anew
@@ -51,13 +51,10 @@ bench-budget: $(VENV)/ready ## Measure what hidden tools cost, at 60 to 4 000 to
 bench-search: $(VENV)/ready ## Measure the ranking of tools against FastMCP's on the development sets
 	$(BIN)/python -m bench.search
 
-bench-long: $(VENV)/ready ## Run the tests of replicas, workers, load balancers, faults and deployment
-	$(BIN)/python -m pytest tests -m "long and not (scale or soak)"
-
-scale: $(VENV)/ready ## Measure what grows with sessions, tools and workers
+bench-scale: $(VENV)/ready ## Measure what grows with sessions, tools and workers
 	$(BIN)/python -m bench.scale
 
-long: $(VENV)/ready ## Run the tests of replicas, workers, load balancers, faults and deployment
+long: $(VENV)/deploy ## Run the tests of replicas, workers, load balancers, faults and deployment
 	$(BIN)/python -m pytest tests -m "long and not (scale or soak)"
 
 scale: $(VENV)/ready ## Run the tests with thousands of clients
@@ -69,9 +66,10 @@ soak: $(VENV)/ready ## Work for half an hour while everything goes wrong now and
 build: $(VENV)/ready ## Build every package's wheel into dist/
 	$(UV) build -q --all-packages --wheel --out-dir dist
 
-lock: ## Resolve all dependencies anew and write requirements.lock
+lock: ## Resolve all dependencies anew and write the two lock files
 	$(UV) lock --upgrade
-	$(UV) export -q --all-groups --no-header --no-hashes --no-annotate -o requirements.lock
+	$(UV) export -q --all-groups --no-group deploy --no-header --no-hashes --no-annotate -o requirements.lock
+	$(UV) export -q --only-group deploy --no-header --no-hashes --no-annotate -o requirements-deploy.lock
 
 clean: ## Remove what the commands above made
 	rm -rf $(VENV) .uv dist
@@ -81,6 +79,11 @@ $(VENV)/ready: requirements.lock pyproject.toml $(wildcard */pyproject.toml */*/
 	@echo "setting up $(VENV) (first time only)"
 	@test -d $(VENV) || $(UV) venv -q --python $(PYTHON) $(VENV)
 	@$(UV) pip sync -q --python $(BIN)/python requirements.lock
+	@touch $@
+
+$(VENV)/deploy: requirements-deploy.lock $(VENV)/ready
+	@echo "getting what checks deploy/ (first time only, 200 MB)"
+	@$(UV) pip install -q --python $(BIN)/python -r requirements-deploy.lock
 	@touch $@
 
 .uv/bin/uv:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -67,7 +66,5 @@ def missing(sentence: str) -> NoReturn:
 
 
 def _go() -> str:
-    found = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin:{Path(sys.executable).parent}")
-    if found is None:
-        missing("Go is missing; 1.24 or newer builds the reader of Compose files")
-    return found
+    """Go, from the development dependencies: the Go that a system has is often older than what has to be built."""
+    return script("go")

@@ -127,9 +127,9 @@ def test_no_secret_is_in_a_variable(services: dict[str, Service]) -> None:
 
 @pytest.mark.parametrize("service", ["hub", "hub-2"])
 def test_the_hub_takes_its_configuration(services: dict[str, Service], service: str, tmp_path: Path) -> None:
-    (text,) = [
-        Path(volume["source"]).read_text() for volume in services[service]["volumes"] if volume["type"] == "bind"
-    ]
+    (source,) = [Path(volume["source"]) for volume in services[service]["volumes"] if volume["type"] == "bind"]
+    assert source == DEPLOY / "compose" / "pegboard.toml"
+    text = source.read_text()
     named = set(re.findall(r"/run/secrets/(\w+)", f"{text} {services[service]['environment']}"))
     assert named == {secret["source"] for secret in services[service]["secrets"]}
 
@@ -152,7 +152,9 @@ def test_a_replica_is_called_as_the_proxy_calls_it(services: dict[str, Service])
 
 def test_the_hub_has_longer_to_stop_than_its_calls(services: dict[str, Service]) -> None:
     for name in ("hub", "hub-1", "hub-2", "hub-3"):
+        delay = services[name]["environment"].get("PEGBOARD_SERVER_DRAIN_DELAY", "0")
         assert services[name]["stop_grace_period"] == "40s"
+        assert int(delay) + 30 + 5 <= 40
 
 
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:

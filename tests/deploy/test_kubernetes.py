@@ -9,11 +9,10 @@ from typing import Any, cast
 
 import httpx
 import jsonschema
-import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs] # it has none
 import pytest
 import yaml
 from tests.deploy.configurations import checked, filled
-from tests.deploy.programs import DEPLOY, module_folder, output_of, script
+from tests.deploy.programs import DEPLOY, ROOT, module_folder, output_of, script
 from tests.system.processes import PEGBOARD, READY, START_LIMIT, HubProcess, environment, stop
 
 KUBERNETES = DEPLOY / "kubernetes"
@@ -34,6 +33,8 @@ CRDS = {
 """Whose schemas those who make them publish: the Go module and the file."""
 
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 Item = Mapping[str, Any]
 
@@ -84,6 +85,8 @@ def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_takes_every_manifest(items: list[Item], version: str) -> None:
+    import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs] # has none; here, for `make test` collects it
+
     known = [item for item in items if item["kind"] not in CRDS]
 
     assert len(known) > 5
@@ -166,6 +169,58 @@ def test_what_is_referred_to_is_there(items: list[Item]) -> None:
         assert ("Service", rule["backendRefs"][0]["name"]) in names
 
 
+def _ports(rules: list[Any]) -> set[int | str]:
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def test_the_network_lets_through_what_is_needed_and_no_more(items: list[Item]) -> None:
+    """Names, the backends of the configuration and its Redis; in comes only what asks the hub's own port."""
+    (policy,) = of(items, "NetworkPolicy")
+    needed = {int(port) for port in re.findall(r'"(?:http|bolt)://[^:"]+:(\d+)"', toml_of(items))}
+    needed |= {port for word, port in (("dsn =", 5432), ("redis =", 6379)) if word in toml_of(items)}
+
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert needed | {53} <= _ports(policy["spec"]["egress"])
+    assert _ports(policy["spec"]["ingress"]) == {port["name"] for port in hub_of(workloads(items)[0])["ports"]}
+    for rule in (*policy["spec"]["ingress"], *policy["spec"]["egress"]):
+        peers: list[Item] = rule.get("from", rule.get("to"))
+        assert all(peer.get("namespaceSelector") or peer.get("podSelector") for peer in peers)
+
+
+def test_what_is_asked_of_a_pod_is_at_its_port(items: list[Item]) -> None:
+    """The probes, and those who watch: the port's name is known, and it is where the hub listens."""
+    for workload in workloads(items):
+        (port,) = hub_of(workload)["ports"]
+        assert re.search(rf"^port = {port['containerPort']}$", toml_of(items), re.MULTILINE)
+        asked = [hub_of(workload)[probe]["httpGet"]["port"] for probe in PROBES]
+        asked += [endpoint["port"] for item in of(items, "ServiceMonitor") for endpoint in item["spec"]["endpoints"]]
+        assert set(asked) == {port["name"]}
+
+
+def test_one_pod_at_least_stays_when_nodes_are_drained(production: list[Item]) -> None:
+    for budget in of(production, "PodDisruptionBudget"):
+        (workload,) = [each for each in workloads(production) if each["metadata"]["name"] == budget["metadata"]["name"]]
+        scaled = [
+            scaler["spec"]["minReplicas"]
+            for scaler in of(production, "HorizontalPodAutoscaler")
+            if scaler["spec"]["scaleTargetRef"]["name"] == budget["metadata"]["name"]
+        ]
+        (replicas,) = scaled or [workload["spec"]["replicas"]]
+        assert replicas - budget["spec"]["maxUnavailable"] >= 1
+        # A number here would take back what the autoscaler has done, at each `kubectl apply`.
+        assert not scaled or "replicas" not in workload["spec"]
+
+
+def test_the_secrets_that_are_read_are_those_that_the_page_makes(production: list[Item]) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    made = set(re.findall(r"--from-file=([\w.-]+)(?= |$)", page, re.MULTILINE))
+    (monitor,) = of(production, "ServiceMonitor")
+    credentials = monitor["spec"]["endpoints"][0]["authorization"]["credentials"]
+
+    assert set(re.findall(r"/run/secrets/pegboard/([\w.-]+)", toml_of(production))) == made
+    assert f"create secret generic {credentials['name']} --from-file={credentials['key']}=" in page
+
+
 def _rules(items: list[Item]) -> list[Any]:
     return [rule for route in of(items, "HTTPRoute") for rule in route["spec"]["rules"]]
 
@@ -238,7 +293,7 @@ def test_the_hub_runs_as_its_pod_does_and_the_kubelet_finds_it(
     pod = {"status.podIP": "127.0.0.2", "metadata.name": f"{workload['metadata']['name']}-0"}
     given = variables(workload, production, pod)
     with running(workload, given, filled(toml_of(production), tmp_path)) as port:
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        for probe in PROBES:
             path = hub_of(workload)[probe]["httpGet"]["path"]
             assert httpx.get(f"http://127.0.0.2:{port}{path}").status_code == 200, path
         assert httpx.get(f"http://127.0.0.2:{port}/health", headers={"Host": "evil.example.com"}).status_code == 421
