@@ -11,12 +11,13 @@ ROOT = Path(__file__).parent.parent
 HUB = ROOT / "hub" / "src" / "pegboard"
 
 LAYERS = (
-    "errors addresses catalog metrics spans running overdue lag search rows choices breaker retries webclient writer",
-    "plugin validation semantic budget fitting seal kinds backends",
+    "errors addresses catalog metrics spans running stacks search rows choices breaker retries webclient writer",
+    "apart leaks lag hasty plugin validation semantic budget fitting seal kinds backends",
     "hookspecs settings keeper functions matching cursors confirmations web",
+    "shared",
     "environments pools prometheus security",
-    "call logs telemetry",
-    "arguments",
+    "call logs telemetry overdue",
+    "arguments ending",
     "output",
     "page",
     "reader",
@@ -45,7 +46,7 @@ ONLY_IN = {
     "opentelemetry.sdk": "telemetry prometheus",
     "opentelemetry.exporter": "telemetry prometheus",
     "prometheus_client": "prometheus",
-    "redis": "security",
+    "redis": "shared",
     "click": "cli",
     "tomlkit": "cli",
     "numpy": "semantic",

@@ -3,7 +3,7 @@
 import re
 from importlib.util import find_spec
 
-from tests.threats import ATTACKS, PAGE, Named, named, names_of, page_with_tests, rows_of
+from tests.threats import ATTACKS, FAULTS, PAGE, Named, named, names_of, page_with_tests, rows_of
 
 EXAMPLE = '''
 """S-01 in a module's docstring is no test."""
@@ -36,15 +36,15 @@ def test_a_row_gets_the_files_that_name_it() -> None:
     ]
 
 
-def test_every_attack_has_a_test_that_names_it() -> None:
-    assert [attack for attack in ATTACKS if attack not in named()] == []
+def test_every_attack_and_every_fault_has_a_test_that_names_it() -> None:
+    assert [name for name in (*ATTACKS, *FAULTS) if name not in named()] == []
 
 
 def test_every_attack_and_every_fault_that_a_test_names_stands_on_the_page() -> None:
     rows = rows_of(PAGE.read_text(encoding="utf-8"))
 
     assert len(rows) == len(set(rows))
-    assert sorted({*ATTACKS, *named()} - {*rows}) == [], "give it a row"
+    assert sorted({*ATTACKS, *FAULTS, *named()} - {*rows}) == [], "give it a row"
 
 
 def test_every_module_that_the_page_names_is_there() -> None:

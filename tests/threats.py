@@ -15,6 +15,7 @@ PAGE = ROOT / "docs" / "threats.md"
 TESTS = ROOT / "tests"
 
 ATTACKS = tuple(f"S-{number:02}" for number in range(1, 41))
+FAULTS = tuple(f"F-{number:02}" for number in range(1, 42))
 NAMED = re.compile(r"\b[SF]-\d\d\b")
 ROW = re.compile(r"^\| (?P<id>[SF]-\d\d) \|(?P<middle>.*)\|[^|]*\|$")
 

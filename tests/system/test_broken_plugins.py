@@ -29,6 +29,13 @@ PLUGIN = """
 BROKEN = {
     "import_error": "import a_module_nobody_has",
     "raises_exit": "raise SystemExit(3)",
+    "newer_hook": """
+        from pegboard import Plugin, hookimpl
+
+        @hookimpl
+        def hub_plugin(something_of_a_later_hub):
+            return Plugin(name="newer_hook")
+    """,
     "hangs": "import time\ntime.sleep(3600)",
     "hangs_later": """
         import anyio
@@ -82,6 +89,7 @@ BROKEN = {
 REASONS = {
     "import_error": ("imported", "a_module_nobody_has"),
     "raises_exit": ("imported", "SystemExit"),
+    "newer_hook": ("declared", "something_of_a_later_hub"),
     "hangs": ("imported", "took longer than 1 s"),
     "hangs_later": ("opened", "did not open within 1 s"),
     "takes_a_name": ("declared", "'hub_health_check' has the name of a tool of 'hub' of pegboard"),
@@ -124,6 +132,7 @@ def broken_hub(
 
 
 async def test_the_others_are_served(broken_hub: HubProcess) -> None:
+    """F-06, F-07: whatever is wrong with one, and however long it would take."""
     async with connected("sse", broken_hub.url) as peer:
         listed = await peer.request("tools/list")
         names = {tool["name"] for tool in listed["result"]["tools"]}
@@ -139,6 +148,7 @@ async def test_the_others_are_served(broken_hub: HubProcess) -> None:
 
 @pytest.mark.parametrize("name", REASONS)
 async def test_the_reason_can_be_read_in_health_and_in_one_line_of_the_log(broken_hub: HubProcess, name: str) -> None:
+    """F-06: each failure has its phase and its words."""
     phase, reason = REASONS[name]
     async with client(broken_hub.url) as http:
         health = (await http.get("/health")).json()
@@ -189,6 +199,7 @@ def test_a_plugin_nobody_trusts_is_not_imported_and_the_line_that_helps_does_hel
 
 @pytest.mark.parametrize("name", ["import_error", "takes_a_name", "bad_settings", "hangs_later"])
 def test_strict_makes_a_broken_plugin_fatal(plugins: list[Installed], tmp_path: Path, name: str) -> None:
+    """F-06: then the exit status is 1."""
     (broken,) = [plugin for plugin in plugins if plugin.name == distribution(name)]
     done = pegboard(
         "serve",

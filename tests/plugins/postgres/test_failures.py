@@ -269,6 +269,7 @@ async def test_a_timeout_counts_before_the_query_runs_too(reader_of: MakeReader,
 
 
 async def test_busy_connections_are_told_within_two_seconds(reader_of: MakeReader, postgres_server: Embedded) -> None:
+    """F-05."""
     reader = reader_of(postgres_server.dsn, max_connections=1)
     async with connected(postgres_server.admin_dsn) as admin:
         async with anyio.create_task_group() as tasks:
@@ -283,6 +284,7 @@ async def test_busy_connections_are_told_within_two_seconds(reader_of: MakeReade
 async def test_too_many_waiting_calls_are_told_at_once(
     reader_of: MakeReader, postgres_server: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F-05: the queue has an end."""
     monkeypatch.setattr(pool, "MAX_WAITING", 1)
     reader = reader_of(postgres_server.dsn, max_connections=1)
     async with connected(postgres_server.admin_dsn) as admin:
@@ -297,6 +299,7 @@ async def test_too_many_waiting_calls_are_told_at_once(
 
 
 async def test_more_calls_than_connections_take_turns(reader_of: MakeReader, postgres_server: Embedded) -> None:
+    """F-05: nobody is forgotten."""
     reader = reader_of(postgres_server.dsn, {"server": {"max_calls_per_session": 50}}, max_connections=2)
     answers: list[int] = []
 

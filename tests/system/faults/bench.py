@@ -1,6 +1,6 @@
 """A hub with a ledger and an audit log, and scenes in which things go wrong around it."""
 
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,15 +106,19 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(bench: Bench) -> AsyncGenerator[Scene]:
-    """A scene; when it is over, I1 to I5 must hold."""
+async def scene(bench: Bench, *more: Path, unwritten: Collection[str] = ()) -> AsyncGenerator[Scene]:
+    """A scene; when it is over, I1 to I5 must hold.
+
+    `more` are the audit logs of other hubs, `unwritten` the tags of calls whose records a killed one took along.
+    """
     await bench.warm()
     history = bench.history()
+    history.audit = (*history.audit, *more)
     async with client(bench.hub.url) as http, OPENERS["modern"](http) as watcher:
         async with quiet(http, watcher):
             async with proxying(bench.hub.port) as proxy:
                 yield Scene(history, proxy, http, watcher)
-        await holds(history)
+        await holds(history, unwritten=unwritten)
     _, crash, told = bench.hub.log.text.partition("Traceback")
     assert not crash, told[-4000:]
 
@@ -130,8 +134,10 @@ async def holds(history: History, **given: Any) -> None:
 
 @asynccontextmanager
 async def session(history: History, era: Era, url: str, name: str) -> AsyncGenerator[Peer]:
-    """A client of this era whose strays go to the history."""
+    """A client of this era whose strays go to the history; it begins with a handshake in every era."""
     async with connected(era, url) as peer:
+        if era == "modern":
+            await peer.request("server/discover")
         try:
             yield peer
         finally:

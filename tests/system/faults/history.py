@@ -95,6 +95,15 @@ class History:
         """The calls that ended in one of these ways."""
         return [entry for entry in self.entries if entry.ends and entry.ends[0] in ends]
 
+    def last(self, *sessions: str) -> list[Entry]:
+        """The latest calls of these sessions, for whoever has to find out what went wrong."""
+        return [entry for entry in self.entries if entry.session in sessions][-5:]
+
+    def write_to(self, file: Path) -> None:
+        """Write down all calls, a line each."""
+        lines = (json.dumps([entry.tag, entry.tool, entry.ends, entry.text[:200]]) for entry in self.entries)
+        file.write_text("".join(f"{line}\n" for line in lines))
+
     def broken(self, *, unwritten: Collection[str] = ()) -> list[str]:
         """What of I1 to I4 does not hold. `unwritten` are tags whose records a killed process may have taken along."""
         return [*self._ends(), *self._answers(), *self._writes(), *self._records(unwritten)]
