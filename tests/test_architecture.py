@@ -14,7 +14,7 @@ LAYERS = (
     "errors addresses catalog metrics spans running stacks search rows choices breaker retries webclient writer",
     "apart leaks lag hasty plugin validation semantic budget fitting seal kinds backends",
     "hookspecs settings keeper functions matching cursors confirmations web",
-    "shared",
+    "configuration shared",
     "environments pools prometheus security",
     "call logs telemetry overdue",
     "arguments ending",

@@ -7,10 +7,11 @@ from tests.plugins.many import many
 
 from pegboard import Group, Plugin
 from pegboard.budget import PROFILES, Budget
+from pegboard.configuration import parse_settings
 from pegboard.errors import BudgetError, ConfigError
 from pegboard.offers import budget_of
 from pegboard.plugin import RESERVED_NAMES
-from pegboard.settings import BudgetSettings, HubSettings, parse_settings, sections
+from pegboard.settings import BudgetSettings, HubSettings, sections
 from pegboard.testing import client_of, hub_of
 
 

@@ -207,7 +207,7 @@ async def knock(cage: Caged) -> None:
 SHOW_SETTINGS = """
 import sys, traceback
 from pathlib import Path
-from pegboard.settings import load_settings
+from pegboard.configuration import load_settings
 settings = load_settings(Path("pegboard.toml"))
 print(repr(settings), str(settings), f"{settings}", repr(settings.keys), settings.auth, settings.limits)
 try:

@@ -7,9 +7,9 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pegboard.configuration import PREFIX, validate, variables_of
 from pegboard.errors import ConfigError, PluginError
 from pegboard.plugin import PLACE, PluginSettings, Writes
-from pegboard.settings import PREFIX, validate, variables_of
 
 M = TypeVar("M", bound=BaseModel)
 

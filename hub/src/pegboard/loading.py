@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pegboard import hookspecs
+from pegboard.configuration import PREFIX
 from pegboard.environments import NOWHERE, Environments, Tenancy, environments_of
 from pegboard.errors import PegboardError
 from pegboard.functions import SYNC_THREADS
@@ -24,7 +25,7 @@ from pegboard.hookspecs import ENTRY_POINT_GROUP
 from pegboard.plugin import HUB, Function, Plugin
 from pegboard.prompts import BoundPrompt, bind_prompts
 from pegboard.resources import BoundResource, bind_resources
-from pegboard.settings import PREFIX, HubSettings
+from pegboard.settings import HubSettings
 from pegboard.tools import BoundTool
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,9 @@ from tests.hub.cli.conftest import Install, Run
 
 from pegboard.cli.fields import hub_sections, plugin_sections
 from pegboard.cli.init import render
+from pegboard.configuration import load_settings
 from pegboard.plugin import PluginSettings
-from pegboard.settings import HubSettings, load_settings
+from pegboard.settings import HubSettings
 
 
 def test_init_writes_a_file_that_is_right_and_changes_nothing(run: Run) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.hub.cli.conftest import Install, Run
 
+from pegboard.configuration import parse_settings
 from pegboard.security.keyfile import changing, read_keys
 from pegboard.security.keys import Key, Keyring
 from pegboard.security.scopes import Scopes
-from pegboard.settings import parse_settings
 
 FILE = Path("keys.json")
 

@@ -9,7 +9,7 @@ from pegboard.cli.options import config_option, debug_option, json_option
 from pegboard.cli.problems import Problem, find_problems
 from pegboard.cli.starting import log_to_stderr
 from pegboard.cli.text import indented, print_json
-from pegboard.settings import find_file
+from pegboard.configuration import find_file
 
 COLOURS = {"error": "red", "warning": "yellow"}
 

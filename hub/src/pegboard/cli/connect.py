@@ -12,7 +12,8 @@ from pegboard.cli.clients import CLIENTS, KEY_VARIABLE, NO_KEY, Client, asks_for
 from pegboard.cli.endpoints import path_of
 from pegboard.cli.options import config_option, debug_option
 from pegboard.cli.starting import read_settings
-from pegboard.settings import ServerSettings, find_file
+from pegboard.configuration import find_file
+from pegboard.settings import ServerSettings
 
 
 @click.command

@@ -11,9 +11,10 @@ from typing import Any
 import anyio
 import platformdirs
 
+from pegboard.configuration import PREFIX
 from pegboard.keeper import Keepers
 from pegboard.loading import Owner, why_untrusted
-from pegboard.settings import PREFIX, HubSettings
+from pegboard.settings import HubSettings
 
 GROUP = "pegboard.demo"
 """Entry points by plugin name; each module has `demo(folder, say)`, an async context manager that yields a dict."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from pegboard.cli.fields import Setting, declared_models, hub_sections, plugin_sections
+from pegboard.configuration import read_file
 from pegboard.loading import Loaded, Quarantined
-from pegboard.settings import read_file
 
 REFERENCES = ("env:", "file:")
 READABLE_BY_OTHERS = 0o044

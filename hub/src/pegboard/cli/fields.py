@@ -7,9 +7,10 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel
 
+from pegboard.configuration import PREFIX
 from pegboard.environments import HubKeys
 from pegboard.loading import Loaded, Quarantined
-from pegboard.settings import PREFIX, TABLES, HubSettings, sections
+from pegboard.settings import TABLES, HubSettings, sections
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from pegboard.cli.failures import Mistake
 from pegboard.cli.fields import Setting, SettingsSection, declared_models, hub_sections, plugin_sections, table_sections
 from pegboard.cli.options import debug_option
 from pegboard.cli.starting import log_to_stderr
+from pegboard.configuration import FILE_NAME, load_settings
 from pegboard.loading import Loader, Quarantined
-from pegboard.settings import FILE_NAME, load_settings
 
 HEAD = """\
 # The configuration of pegboard. Every setting is here with its default; take the # away to change it.

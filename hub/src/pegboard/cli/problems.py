@@ -9,12 +9,13 @@ from pegboard.cli.access import access_errors, access_warnings
 from pegboard.cli.exposed import open_secrets, tables_in
 from pegboard.cli.fields import declared_models
 from pegboard.cli.listening import listening_errors, listening_warnings
+from pegboard.configuration import PREFIX, beside, parse_settings, read_file, resolve, unknown_variables
 from pegboard.environments import variable_names
 from pegboard.errors import BudgetError, ConfigError
 from pegboard.loading import OWN_DISTRIBUTIONS, Loaded, Loader, Quarantined
 from pegboard.offers import all_tools, check_budget, needless, offers_of, offers_to
 from pegboard.security.claims import Reading
-from pegboard.settings import PREFIX, HubSettings, beside, parse_settings, read_file, resolve, unknown_variables
+from pegboard.settings import HubSettings
 from pegboard.validation import did_you_mean
 from pegboard.view import Offer
 

@@ -19,9 +19,9 @@ from pegboard.cli.options import address_options, config_option, debug_option, j
 from pegboard.cli.ready import say_ready
 from pegboard.cli.starting import log_to_stderr, read_settings, stopped_by_signal
 from pegboard.cli.text import print_json
+from pegboard.configuration import find_file, read_text
 from pegboard.serving.workers.assignment import Configuration
 from pegboard.serving.workers.supervisor import COMMAND, supervise
-from pegboard.settings import find_file, read_text
 
 
 @click.command

@@ -11,12 +11,13 @@ from pegboard.cli.exposed import open_secrets
 from pegboard.cli.ready import describe, ready_text, say_ready
 from pegboard.cli.starting import changed, log_to_stderr, run, stopped_by_signal
 from pegboard.cli.text import print_json
+from pegboard.configuration import load_settings
 from pegboard.ending import CLOSING, ending
 from pegboard.hub import Hub
 from pegboard.serving.server import serve_http
 from pegboard.serving.workers.assignment import Assignment
 from pegboard.serving.workers.worker import Worker
-from pegboard.settings import HubSettings, load_settings
+from pegboard.settings import HubSettings
 from pegboard.telemetry import telemetry
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,10 @@ import anyio
 import click
 
 from pegboard.cli.options import wants_traceback
+from pegboard.configuration import find_file, load_settings
 from pegboard.ending import AFTERWARDS, Ending
 from pegboard.logs import Format, configure_logging
-from pegboard.settings import HubSettings, find_file, load_settings
+from pegboard.settings import HubSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")

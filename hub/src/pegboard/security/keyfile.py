@@ -13,10 +13,10 @@ from typing import IO, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from pegboard.configuration import validate
 from pegboard.errors import ConfigError
 from pegboard.security.keys import Key
 from pegboard.security.scopes import Scopes
-from pegboard.settings import validate
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """What a key may be called: something that is a user name in HTTP Basic, too."""
