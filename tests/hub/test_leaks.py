@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -9,6 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from pegboard import Plugin, leaks, tool
 from pegboard.hub import Hub
+from pegboard.rows import Reading, Rows
 from pegboard.testing import client_of, hub_of
 
 
@@ -123,3 +126,34 @@ async def test_the_factory_of_tasks_is_the_one_before_when_the_hub_has_closed() 
     finally:
         loop.set_task_factory(before)
     assert made
+
+
+async def test_rows_that_wait_to_be_read_on_are_no_leak(caplog: pytest.LogCaptureFixture) -> None:
+    closed = anyio.Event()
+
+    @asynccontextmanager
+    async def source() -> AsyncGenerator[Reading]:
+        async def read(count: int) -> list[str]:
+            return ["x" * 1000] * count
+
+        try:
+            yield Reading(read)
+        finally:
+            closed.set()
+
+    @tool(read_only=True)
+    async def endless() -> Rows:
+        """Rows without end."""
+        return Rows(source)
+
+    async with hub_of(Plugin(name="x", tools=[endless])) as hub, client_of(hub) as client:
+        answer = await client.call_tool("x_endless", {})
+        hub._leaks.look()  # pyright: ignore[reportPrivateUsage]
+        hub._leaks.look()  # pyright: ignore[reportPrivateUsage]
+
+        assert answer.structured_content is not None
+        assert answer.structured_content["has_more"]
+        assert not hub.metrics.left["x", "task"]
+        assert not closed.is_set()
+    assert closed.is_set()
+    assert "left a task behind" not in caplog.text

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from mcp import Client
 from mcp_types import CallToolResult
 
-from pegboard import Call, Column, Plugin, PluginSettings, Reading, Rows, ToolError, tool
+from pegboard import Call, Column, Plugin, PluginSettings, Reading, Rows, ToolError, results, tool
 from pegboard.fitting import estimate
 from pegboard.hub import Hub
 from pegboard.rows import Source
@@ -537,6 +537,32 @@ async def test_a_call_that_fails_holds_nothing(caplog: pytest.LogCaptureFixture)
     async with connect(Plugin(name="x", tools=[find])) as client:
         assert "no column 'nope'" in problem_of(await client.call_tool("x_find", {}))
         assert backend.open == 0
+
+
+async def test_a_source_that_ignores_its_end_does_not_hold_up_the_hub(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(results, "CLOSE_TIMEOUT", 0.05)
+    released = anyio.Event()
+
+    @asynccontextmanager
+    async def source() -> AsyncGenerator[Reading]:
+        async def read(count: int) -> list[str]:
+            return ["x" * 1000] * count
+
+        try:
+            yield Reading(read)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await released.wait()
+
+    with anyio.fail_after(5):
+        async with connect(asking(source)) as client:
+            assert (await asked(client))["has_more"]
+
+    assert "the rows of x_ask ignores its cancellation and is left behind" in caplog.text
+    assert "< source (test_results.py" in caplog.text
+    released.set()
 
 
 async def test_small_answers_that_go_on_are_bounded_too() -> None:

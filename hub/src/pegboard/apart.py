@@ -1,13 +1,18 @@
 """Apart: work in a task of its own, which whoever waits for it can leave behind."""
 
 import asyncio
+import logging
 import math
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import copy_context
+from typing import Any, Generic, TypeVar
 
 import anyio
 
+from pegboard.running import RUNNING
 from pegboard.stacks import place_of_task
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -96,3 +101,35 @@ class Apart(Generic[T]):
         """Wait for it no longer."""
         self.is_left = True
         self._grip.shield = True
+
+
+class Aparts:
+    """Work that belongs to no call, though one may have begun it; `left` gets the name of what is left behind."""
+
+    def __init__(self, left: Callable[[str], None] = lambda _: None) -> None:
+        self._left = left
+        self._tasks: set[Apart[Any]] = set()
+
+    def start(self, name: str, work: Callable[[], Awaitable[T]]) -> Apart[T]:
+        """Run `work` from now on."""
+        context = copy_context()
+        context.run(RUNNING.set, None)  # or it would count as a task that the call has left behind
+        task: Apart[T] = context.run(lambda: Apart(name, work))
+        self._tasks.add(task)
+        task.when_ended(lambda _: self._tasks.discard(task))
+        return task
+
+    def cancel(self, but: Iterable[Apart[Any]] = ()) -> None:
+        """Ask all of it to end now, `but` these."""
+        for task in self._tasks.difference(but):
+            task.cancel()
+
+    async def end(self, by: float, *tasks: Apart[Any]) -> None:
+        """Wait until that time for these, or for all there are, and leave behind what has not ended then."""
+        for task in tasks or tuple(self._tasks):
+            with anyio.CancelScope(deadline=by):
+                await task.ended()
+            if not task.has_ended and not task.is_left:
+                task.leave()
+                log.error("%s ignores its cancellation and is left behind, in %s", task.name, task.place)
+                self._left(task.name)

@@ -76,7 +76,7 @@ class Hub:
         self.pools = Pools(self.settings.pools)
         secret = self.settings.server.secret
         self.seal = Seal() if secret is None else Seal.of(secret.get_secret_value())
-        self.results = Results(self.settings.results, self.seal)
+        self.results = Results(self.settings.results, self.seal, self._left)
         redis = self.settings.server.redis
         self.replicas = None if redis is None else Replicas(redis, self._heard, self._has_list)
         shared = self.replicas
@@ -270,9 +270,9 @@ class Hub:
             for kept in filter(None, [self._open_lifespans.pop(owner, None) for owner in owners]):
                 tasks.start_soon(self._lifespans.close, kept)
 
-    def _left(self, lifespan: str) -> None:
-        if lifespan.startswith(LIFESPAN):
-            self.metrics.abandoned(lifespan.removeprefix(LIFESPAN), "lifespan")
+    def _left(self, what: str) -> None:
+        if what.startswith(LIFESPAN):
+            self.metrics.abandoned(what.removeprefix(LIFESPAN), "lifespan")
 
     def _views(self, plugins: list[Loaded], quarantined: list[Quarantined], settings: HubSettings) -> dict[str, View]:
         """Every endpoint's view. A plugin with a group over its budget is quarantined, since the others can serve."""

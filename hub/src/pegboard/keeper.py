@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -12,8 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 import anyio
 from opentelemetry import context as trace_context
 
-from pegboard.apart import Apart
-from pegboard.running import RUNNING
+from pegboard.apart import Apart, Aparts
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +53,8 @@ class Keepers:
     ) -> None:
         self.open_timeout = open_timeout
         self.close_timeout = close_timeout
-        self._left = left
         self._kept: list[Kept[Any]] = []
-        self._tasks: set[Apart[None]] = set()
+        self._tasks = Aparts(left)
         self._is_open = False
 
     async def __aenter__(self) -> Self:
@@ -69,12 +66,10 @@ class Keepers:
     ) -> None:
         self._is_open = False
         by = anyio.current_time() + self.close_timeout
-        for other in self._tasks - {kept.task for kept in self._kept}:
-            other.cancel()
+        self._tasks.cancel(but=[kept.task for kept in self._kept])
         with anyio.CancelScope(shield=True):
             await self._close_all(by)
-            for other in tuple(self._tasks):
-                await self._end(other, by)
+            await self._tasks.end(by)
 
     @property
     def closing(self) -> bool:
@@ -89,7 +84,7 @@ class Keepers:
         """
         assert self._is_open
         kept: Kept[P] = Kept(name)
-        kept.task = self._start(name, partial(self._hold, kept, manager))
+        kept.task = self._tasks.start(name, partial(self._hold, kept, manager))
         try:
             with anyio.fail_after(self.open_timeout):
                 await kept.entered.wait()
@@ -111,23 +106,16 @@ class Keepers:
             await work()
 
         if self._is_open:
-            self._start("what was to be done later", wait_and_work)
+            self._tasks.start("what was to be done later", wait_and_work)
 
     async def close(self, kept: Kept[Any]) -> None:
         """Close what is kept, within its time; returns when it is closed, or left behind."""
         await self._close(kept, anyio.current_time() + self.close_timeout)
 
-    def _start(self, name: str, work: Callable[[], Awaitable[None]]) -> Apart[None]:
-        """A task that belongs to no call: the one that happens to start it ends, and its trace."""
-        context = copy_context()
-        context.run(RUNNING.set, None)
-        context.run(trace_context.attach, trace_context.Context())
-        task = context.run(lambda: Apart(name, work))
-        self._tasks.add(task)
-        task.when_ended(lambda _: self._tasks.discard(task))
-        return task
-
     async def _hold(self, kept: Kept[P], manager: AbstractAsyncContextManager[P]) -> None:
+        trace_context.attach(
+            trace_context.Context()
+        )  # the call that opens it ends, and its trace; what is kept lives on
         try:
             async with manager as kept.value:
                 kept.is_open = True
@@ -153,7 +141,7 @@ class Keepers:
             await self.close(kept)
         else:
             kept.task.cancel()
-            await self._end(kept.task, anyio.current_time() + self.close_timeout)
+            await self._tasks.end(anyio.current_time() + self.close_timeout, kept.task)
 
     async def _close_all(self, by: float) -> None:
         """Close one after the other, the last opened first; one that is slow does not take the time of the others."""
@@ -170,17 +158,8 @@ class Keepers:
         now = anyio.current_time()
         kept.task.cancel_at(now + (by - now) * ITS_OWN_WAY)
         with anyio.CancelScope(shield=True):
-            await self._end(kept.task, by)
+            await self._tasks.end(by, kept.task)
         if kept.task.was_cancelled:
             log.warning("%s did not close in time and was cancelled", kept.name)
         if kept in self._kept:
             self._kept.remove(kept)
-
-    async def _end(self, task: Apart[None], by: float) -> None:
-        """Wait for a task that is to end, and leave it behind at that time."""
-        with anyio.CancelScope(deadline=by):
-            await task.ended()
-        if not task.has_ended and not task.is_left:
-            task.leave()
-            log.error("%s ignores its cancellation and is left behind, in %s", task.name, task.place)
-            self._left(task.name)

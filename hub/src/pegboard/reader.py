@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-import anyio.abc
 
 from pegboard.errors import ToolError
 from pegboard.page import Line
@@ -46,6 +45,8 @@ class Reader:
     _wanted_bytes: int = AHEAD
     _arrived: anyio.Event = field(default_factory=anyio.Event)
     _demand: anyio.Event = field(default_factory=anyio.Event)
+    opened: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the source is open, or will never be."""
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _closed: anyio.Event = field(default_factory=anyio.Event)
 
@@ -76,13 +77,13 @@ class Reader:
     def _has_enough(self) -> bool:
         return self.size > self._wanted_bytes or (len(self.rows) >= self._wanted and self.size >= AHEAD)
 
-    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Open the source and read it to its end. What opening raises, the starter hears of."""
+    async def run(self) -> None:
+        """Open the source and read it to its end; raises what opening raises."""
         assert self.source is not None
         try:
             with self._scope:
                 async with self.source() as self.reading:
-                    task_status.started()
+                    self.opened.set()
                     await self._read_on(self.reading)
         except (Exception, SystemExit) as error:  # noqa: BLE001 # a plugin's: whoever takes the next rows hears of it
             if self.reading is None:
@@ -90,6 +91,7 @@ class Reader:
             self.error = self.error or (error if isinstance(error, Exception) else RuntimeError(repr(error)))
         finally:
             self.ended = True
+            self.opened.set()
             self._arrived.set()
             self._closed.set()
 

@@ -1,15 +1,16 @@
 """Results that fit: what is too long for one answer is kept for a while, and read on with a cursor."""
 
 import secrets
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
 import anyio
-import anyio.abc
 import anyio.lowlevel
 
+from pegboard.apart import Aparts
 from pegboard.call import Call
 from pegboard.cursors import Cursors
 from pegboard.errors import ToolError
@@ -34,6 +35,9 @@ SHELF_MEMORY = 2000
 
 UNLIMITED = 1000
 """Rows asked of a source at once where nobody said how many."""
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds in which all sources close, when the hub does."""
 
 OWN_KEYS = frozenset({"returned", "total", "has_more", "cursor", "cut", "notice"})
 
@@ -66,27 +70,28 @@ class Results:
     """The answers of one hub that go on, and the tasks that read them; an async context manager.
 
     A cursor names an answer and a place in it, belongs to whoever asked, and expires. The one used last gives the same
-    page again, so that a client that lost an answer can repeat its call. Leaving closes every source.
+    page again, so that a client that lost an answer can repeat its call. Leaving closes every source; one that ignores
+    that is left behind after `CLOSE_TIMEOUT`, and `left` gets its name.
     """
 
-    def __init__(self, settings: ResultSettings, seal: Seal | None = None) -> None:
+    def __init__(
+        self, settings: ResultSettings, seal: Seal | None = None, left: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.change(settings)
         self.seal = seal or Seal()
         self._cursors = Cursors(self.seal)
         self._shelves: dict[str, _Shelf] = {}
-        self._tasks: anyio.abc.TaskGroup | None = None
+        self._tasks = Aparts(left)
 
     async def __aenter__(self) -> Self:
-        self._tasks = await anyio.create_task_group().__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        tasks, self._tasks = self._tasks, None
-        assert tasks is not None
-        tasks.cancel_scope.cancel()
-        await tasks.__aexit__(None, None, None)
+        self._tasks.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._tasks.end(anyio.current_time() + CLOSE_TIMEOUT)
 
     def change(self, settings: ResultSettings) -> None:
         """Go by other settings from now on."""
@@ -141,11 +146,10 @@ class Results:
                 await shelf.reader.close("the session that read them has ended")
 
     async def _first(self, rows: Rows, choice: Choice, call: Call[Any]) -> Result:
-        assert self._tasks is not None
         assert rows.source is not None
         reader = Reader(rows.source, self.settings.expire, self.settings.idle)
         reader.want((rows.limit or UNLIMITED) + 1, call.limits.bytes)
-        await self._tasks.start(reader.run)
+        await self._open(reader, call)
         shelf = self._shelf(reader, call)
         if reader.reading is not None:
             shelf.columns, shelf.total = reader.reading.columns, reader.reading.total
@@ -159,6 +163,17 @@ class Results:
             self._keep(shelf)
             await self._close_some()
         return answer
+
+    async def _open(self, reader: Reader, call: Call[Any]) -> None:
+        task = self._tasks.start(f"the rows of {call.tool}", reader.run)
+        try:
+            await reader.opened.wait()
+        except BaseException:
+            await reader.close("the call that asked for them was cancelled")
+            raise
+        if reader.reading is None:
+            await task.ended()
+            task.result()
 
     async def _turn(self, shelf: _Shelf, choice: Choice, limits: Limits) -> Result:
         """The next page of a shelf, which is kept there to be given again."""
@@ -226,8 +241,8 @@ class Results:
                 self._end(other.reader)
 
     def _end(self, reader: Reader) -> None:
-        if self._tasks is not None and not reader.ended:
-            self._tasks.start_soon(reader.close, "they have expired")
+        if not reader.ended:
+            self._tasks.start("the end of rows that have expired", partial(reader.close, "they have expired"))
 
     async def _close_some(self) -> None:
         """Close what was read on longest ago where too many sources hold something."""
