@@ -23,7 +23,7 @@ from pegboard.serving.workers.supervisor import Patience, Supervisor, supervise
 from pegboard.settings import HubSettings, ServerSettings
 
 WORKER = """
-import json, os, socket, sys
+import json, os, socket, sys, time
 
 line = socket.socket(fileno=int(sys.argv[-1])).makefile("rw")
 first = line.readline()
@@ -52,6 +52,11 @@ if text == "late" and me == 1:
 say({"number": me, "pid": os.getpid()})
 for message in line:
     said = json.loads(message)
+    if "ask" in said and text == "frozen" and me == 1:
+        time.sleep(60)
+    if "ask" in said:
+        say({"answer": "still here"})
+        continue
     note(said)
     if "reload" in said:
         say({"problem": "nobody can serve that" if said["reload"]["text"] == "wrong" else None})
@@ -127,6 +132,19 @@ async def test_all_workers_are_told_what_to_serve_by_and_one_more_waits(tmp_path
         while len(children()) < 3:
             await anyio.sleep(0.01)
     assert [report["number"] for report in hub.reports] == [0]
+
+
+async def test_one_that_does_not_answer_is_killed_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(module, "MOST_WAITS", 20)
+    async with running(tmp_path, "frozen") as hub:
+        await hub.notes(1, 2)
+
+        assert "has not answered for 2 s and is killed" in caplog.text
+        assert "worker w1 ended by signal 9; it is started again" in caplog.text
+        assert "worker w0 ended" not in caplog.text
 
 
 async def test_a_process_that_waited_takes_the_place_of_one_that_died(tmp_path: Path) -> None:

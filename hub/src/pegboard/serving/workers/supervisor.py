@@ -27,6 +27,13 @@ COMMAND = (sys.executable, "-m", "pegboard.cli", "serve")
 Report = Mapping[str, Any]
 """What a worker says when it is ready."""
 
+LOOK_EVERY = 5.0
+"""Seconds between two looks whether a worker answers, and of one such wait."""
+
+MOST_WAITS = 6
+"""So many times in a row it may give no answer: then its event loop is blocked, or it is frozen, and so are its
+clients. Several waits, since a machine that slept wakes the supervisor first."""
+
 
 @dataclass(slots=True)
 class Patience:
@@ -50,6 +57,7 @@ class _Running:
         self.process = started.process
         self.is_ready = False
         self._line = started.line
+        self._asking = anyio.Lock()
 
     async def report(self) -> Report | None:
         """Wait until it is ready; `None` when it has ended before."""
@@ -57,9 +65,35 @@ class _Running:
 
     async def reload(self, configuration: Configuration) -> str | None:
         """Have it serve by this; returns what is wrong with that. One that ends meanwhile has nothing against it."""
-        self._line.tell({"reload": asdict(configuration)})
-        said = await self._line.hear()
+        async with self._asking:
+            self._line.tell({"reload": asdict(configuration)})
+            said = await self._line.hear()
         return None if said is None else said["problem"]
+
+    async def ended(self) -> int:
+        """Wait until it has ended, or kill it when it does not answer any more; returns its status."""
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(self._watch)
+            await self.process.wait()
+            watching.cancel_scope.cancel()
+        return self.process.returncode or 0
+
+    async def _watch(self) -> None:
+        """Ask it now and then whether it still answers, and kill it when it does not."""
+        while await self._answers():
+            await anyio.sleep(LOOK_EVERY)
+        seconds = LOOK_EVERY * MOST_WAITS
+        log.error("process %d has not answered for %g s and is killed", self.process.pid, seconds)
+        self.process.kill()
+
+    async def _answers(self) -> bool:
+        async with self._asking:
+            self._line.tell({"ask": "still there?"})
+            for _ in range(MOST_WAITS):
+                with anyio.move_on_after(LOOK_EVERY):
+                    await self._line.hear()
+                    return True
+        return False
 
     def note(self, configuration: Configuration) -> None:
         """Tell it that the hub has refused another configuration than this."""
@@ -189,7 +223,7 @@ class Supervisor:
                 ready(report)
             if self._is_open:
                 await self._spares.fill(1)
-            return await running.process.wait()
+            return await running.ended()
         finally:
             del self._running[assignment.number]
             started.drop()

@@ -81,6 +81,9 @@ class Worker:
 
     async def _listen(self, line: Line, hub: Hub, reload: Callable[[], Awaitable[None]]) -> None:
         while (said := await line.hear()) is not None:
+            if "ask" in said:
+                line.tell({"answer": "still here"})
+                continue
             if "reload" in said:
                 self.configuration = Configuration(**said["reload"])
                 await reload()
