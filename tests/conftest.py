@@ -1,6 +1,7 @@
 """Fixtures for every suite: the event loop, and real PostgreSQL servers."""
 
 import itertools
+import logging
 import os
 import tempfile
 from collections.abc import AsyncGenerator, Generator
@@ -12,6 +13,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import settings
 
+from pegboard.logs import QUIET
 from pegboard_postgres.embedded import READER, Embedded, connected, embedded
 
 if not os.environ.get("CI"):  # there Hypothesis has no deadline of its own accord
@@ -51,6 +53,17 @@ def open_folder() -> Generator[Path]:
         if os.geteuid() == 0:
             Path(folder).chmod(0o711)
         yield Path(folder)
+
+
+@contextmanager
+def same_logging() -> Generator[None]:
+    """Put back what commands that run in this process do to logging."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("root", *QUIET)}
+    yield
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

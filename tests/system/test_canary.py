@@ -89,7 +89,8 @@ def settings_of(url: str, collector: str, keys: dict[str, dict[str, Any]]) -> di
     return {
         "auth": {"keys_file": "keys.json"},
         "keys": keys,
-        "limits": {"redis": f"redis://:{CANARY['redis']}@{AWAY}/0", "calls_per_minute": 100_000, "burst": 10_000},
+        "server": {"redis": f"redis://:{CANARY['redis']}@{AWAY}/0"},
+        "limits": {"calls_per_minute": 100_000, "burst": 10_000},
         "log": {"level": "debug", "format": "json"},
         "audit": {"file": "audit.jsonl"},
         "telemetry": {"otlp_endpoint": collector},

@@ -127,8 +127,8 @@ async def test_calls_that_ignore_their_end_are_cut_off(hub: HubProcess) -> None:
         with anyio.fail_after(SLACK):
             while (counted := await metrics(http))['pegboard_abandoned_total{plugin="sticky",what="call"}'] < 4:
                 await anyio.sleep(0.05)
-        assert counted["pegboard_calls_running"] == 0
-        assert counted['pegboard_sessions{transport="sse"}'] == 0
+            while counted['pegboard_sessions{transport="sse"}'] or counted["pegboard_calls_running"]:
+                counted = await metrics(http)
         # A scope that is cancelled tries again in every round of the loop: the hub would never be idle any more.
         used = psutil.Process(hub.pid).cpu_times().user
         await anyio.sleep(0.5)

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from typing import IO, Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.conftest import same_logging
 
 from pegboard.cli.app import app
-from pegboard.logs import QUIET
 
 Run = Callable[..., Result]
 Start = Callable[..., AbstractContextManager["Running"]]
@@ -47,12 +46,8 @@ def nothing_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gen
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("HOME", str(tmp_path))
-    root = logging.getLogger()
-    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("root", *QUIET)}
-    yield
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    with same_logging():
+        yield
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_a_hub_whose_plugins_all_failed_is_not_ready_and_says_why() -> Non
 
 async def test_a_hub_that_drains_is_not_ready() -> None:
     async with browser(WEATHER) as page:
-        page.app.traffic.draining = True
+        page.app.traffic.leaving = True
         answer = await page.http.get("/ready")
 
     assert (answer.status_code, answer.json()["reasons"]) == (503, ["the hub is shutting down"])

@@ -95,7 +95,7 @@ async def test_a_scrape_says_how_the_hub_is() -> None:
 
 async def test_a_hub_that_stops_is_not_ready() -> None:
     async with serving(WEATHER) as (app, http):
-        app.traffic.draining = True
+        app.traffic.leaving = True
 
         assert (await scraped(http))["pegboard_ready"] == 0
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import anyio
 import pytest
 from pydantic import SecretStr
 from tests.hub.security.test_buckets import Clock
@@ -28,6 +29,25 @@ def test_it_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ConfigError, match=r"pip install 'pegboard\[redis\]'"):
         link()
+
+
+async def test_a_question_that_nobody_waits_for_is_asked_all_the_same() -> None:
+    """F-35: an answer that was too late for a request must not keep a revoked key alive."""
+
+    async def late() -> int:
+        await anyio.sleep_forever()
+        return 0
+
+    async def answered() -> int:
+        return 7
+
+    async with link(clock=Clock()) as some:
+        with pytest.raises(Away):
+            await some.ask(late, 0.01)
+        with pytest.raises(Away):
+            await some.ask(answered)
+        assert await some.ask(answered, 1) == 7
+        assert some.is_there
 
 
 async def test_one_that_is_away_is_asked_seldom_and_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:

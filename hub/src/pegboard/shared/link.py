@@ -53,8 +53,12 @@ class Link:
             await self.client.aclose()
 
     async def ask(self, question: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
-        """What `question` returns, within `DEADLINE` if no other is said. Raises `Away`, at once while it is known."""
-        if not self.is_there:
+        """What `question` returns, within `DEADLINE` if no other is said. Raises `Away`.
+
+        It does so at once while that is known, but for questions with a deadline of their own, which nobody waits for:
+        an answer that came too late for a request must not keep revoked keys alive.
+        """
+        if deadline is None and not self.is_there:
             if self._clock() < self._ask_at:
                 raise Away
             self._ask_at = self._clock() + PAUSE  # the others need not wait for the answer
@@ -63,6 +67,7 @@ class Link:
                 answer = await question()
         except Exception as error:  # noqa: BLE001 # whatever is wrong with Redis must not be wrong with the hub
             self._lost(error)
+            await self._hang_up()
             raise Away from None  # its words may hold the URL
         self._found()
         return answer
@@ -81,6 +86,11 @@ class Link:
                         return message["channel"].decode(), message["data"]
 
             yield receive
+
+    async def _hang_up(self) -> None:
+        """Close what waits to be used again: when Redis is back, none of it leads there."""
+        with suppress(Exception), anyio.move_on_after(DEADLINE):
+            await self.client.connection_pool.disconnect(inuse_connections=False)
 
     def _lost(self, error: Exception) -> None:
         if self.is_there:
