@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
+from tests.hub.test_configuration import problems, write
 
 from pegboard.configuration import (
     load_settings,
@@ -15,18 +16,6 @@ from pegboard.configuration import (
 from pegboard.errors import ConfigError
 from pegboard.plugin import RESERVED_NAMES, PluginSettings
 from pegboard.settings import HubSettings, Section, Strings
-
-
-def write(folder: Path, text: str, name: str = "pegboard.toml") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def problems(path: Path | None, environ: dict[str, str] | None = None) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        load_settings(path, environ or {})
-    return str(caught.value).splitlines()
 
 
 def test_without_a_file_everything_has_a_default_for_a_laptop() -> None:

@@ -3,18 +3,16 @@
 import json
 import re
 import stat
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import httpx
 import psutil
 import pytest
 from tests.system.installed import Installed
 from tests.system.processes import HubProcess, serving
-from tests.system.wire import ACCEPT, PATIENCE, Json, call, client, envelope, hello, legacy, rpc, sse
+from tests.system.wire import ACCEPT, Json, call, client, envelope, hello, legacy, restless, rpc, sse
 
 from pegboard.security.keyfile import changing
 from pegboard.security.keys import Key
@@ -50,15 +48,6 @@ def guarded(probe: Installed, tmp_path_factory: pytest.TempPathFactory) -> Gener
     }
     with serving(folder, probe, settings=settings) as hub:
         yield Guarded(hub, folder / "keys.json", keys)
-
-
-@asynccontextmanager
-async def restless(url: str) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client with a new connection for each request, so that each may land at any worker."""
-    limits = httpx.Limits(max_keepalive_connections=0)
-    plain = httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, verify=False, trust_env=False)
-    async with plain as http:
-        yield http
 
 
 ECHO = rpc("tools/call", {"name": "probe_echo", "arguments": {"payload": "stolen"}}, 66)

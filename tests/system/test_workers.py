@@ -7,8 +7,8 @@ import stat
 import subprocess
 import time
 import tomllib
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -24,7 +24,6 @@ from tests.system.test_budget import free_ports
 from tests.system.wire import (
     ACCEPT,
     OPENERS,
-    PATIENCE,
     Era,
     Json,
     Peer,
@@ -33,6 +32,7 @@ from tests.system.wire import (
     connected,
     inside,
     legacy,
+    restless,
     rpc,
     sse,
 )
@@ -79,15 +79,6 @@ async def reload(hub: HubProcess, probe: Installed) -> subprocess.CompletedProce
     (empty := file_of(hub).with_name("empty.toml")).touch()
     command = [PEGBOARD, "reload", "--config", str(empty), "--url", hub.url]
     return await anyio.run_process(command, check=False, env=environment([probe]))
-
-
-@asynccontextmanager
-async def restless(url: str) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client with a new connection for each request, so that each may land at any worker."""
-    limits = httpx.Limits(max_keepalive_connections=0)
-    plain = httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, verify=False, trust_env=False)
-    async with plain as http:
-        yield http
 
 
 async def pids(url: str) -> dict[str, int]:

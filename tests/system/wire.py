@@ -252,6 +252,15 @@ async def client(url: str) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
+async def restless(url: str) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client with a new connection for each request, so that each may land at any worker."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    plain = httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, verify=False, trust_env=False)
+    async with plain as http:
+        yield http
+
+
+@asynccontextmanager
 async def connected(era: Era, url: str, path: str = "") -> AsyncGenerator[Peer]:
     """A client of one era, on a connection of its own."""
     async with client(url) as http, OPENERS[era](http, path) as peer:
