@@ -55,7 +55,7 @@ bench-scale: $(VENV)/ready ## Measure what grows with sessions, tools and worker
 	$(BIN)/python -m bench.scale
 
 long: $(VENV)/deploy ## Run the tests of replicas, workers, load balancers, faults and deployment
-	$(BIN)/python -m pytest tests -m "long and not (scale or soak)"
+	$(BIN)/python -m pytest $(TESTS) -m "long and not (scale or soak)"
 
 scale: $(VENV)/ready ## Run the tests with thousands of clients
 	$(BIN)/python -m pytest tests/system -m scale

@@ -47,6 +47,8 @@ class Link:
     def __init__(self, client: anyio.abc.SocketStream, server: anyio.abc.SocketStream) -> None:
         self.client = client
         self.server = server
+        self.is_forgotten = False
+        """Whether the next word of the client is answered with a reset."""
         self.scope = anyio.CancelScope()
 
     def reset(self) -> None:
@@ -96,6 +98,11 @@ class FaultProxy:
         for link in list(self._links):
             link.reset()
 
+    def forget(self) -> None:
+        """Know nothing of the open connections, as a server that took over an address: who speaks is told so."""
+        for link in self._links:
+            link.is_forgotten = True
+
     def down(self) -> None:
         """Be away: break off what is open, and turn away what comes."""
         self._is_down = True
@@ -130,6 +137,9 @@ class FaultProxy:
     ) -> None:
         try:
             async for data in source:
+                if link.is_forgotten:
+                    link.reset()
+                    return
                 await self._send(link, target, direction, data)
             await self._spoken(direction)
             await target.send_eof()

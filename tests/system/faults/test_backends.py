@@ -139,7 +139,30 @@ async def test_a_slow_database_is_not_waited_for(rig: Rig) -> None:
 
 
 async def test_a_frozen_database_is_let_go(rig: Rig) -> None:
-    """F-04: nothing comes back, neither an answer nor an end; each wait has its own, and leaving does, too."""
+    """F-04: in the middle of a query and before one nothing comes back; each wait has its own end, and leaving does."""
+    async with asked(rig.bench) as here:
+        began, answers = 0.0, list[Json]()
+
+        async def ask(sql: str, deadline: float) -> None:
+            answers.append(await query(here.watcher, sql, deadline))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(ask, "SELECT pg_sleep(30) AS frozen", 2)
+            await rig.running("frozen", 2, 2)
+            rig.proxy.harm(Fault(silent=True))
+            began = time.monotonic()
+            for _ in range(2):
+                tasks.start_soon(ask, "SELECT 1", 1)
+        assert [answer["isError"] for answer in answers] == [True] * 4
+        assert time.monotonic() - began < 2 + 1 + SOON  # the deadline, and a second to give back
+        rig.proxy.reset()
+        rig.proxy.heal()
+        await recovers(here.watcher)
+
+
+async def test_a_database_that_is_frozen_before_a_query_is_let_go(rig: Rig) -> None:
+    """F-04: nobody gets a connection of it, and nobody waits for one longer than for an answer."""
     async with asked(rig.bench) as here:
         rig.proxy.harm(Fault(silent=True))
         began, answers = time.monotonic(), list[Json]()
@@ -151,7 +174,7 @@ async def test_a_frozen_database_is_let_go(rig: Rig) -> None:
             for _ in range(4):
                 tasks.start_soon(ask)
         assert [answer["isError"] for answer in answers] == [True] * 4
-        assert time.monotonic() - began < 1 + 1 + SOON  # the deadline, and a second to give back
+        assert time.monotonic() - began < 1 + 1 + SOON
         rig.proxy.reset()
         rig.proxy.heal()
         await recovers(here.watcher)
@@ -222,6 +245,14 @@ async def test_a_hub_leaves_without_a_database_that_is_stopped(rig: Rig, probe: 
             bench.hub.signal(signal.SIGTERM)
             assert await bench.hub.ended() == 0
             assert time.monotonic() - began < 2 + SOON
+
+
+async def test_connections_that_another_server_does_not_know_are_replaced(rig: Rig) -> None:
+    """F-30: an address moved to it, so that all that rest in the pool are stale, and look well; no query notices."""
+    async with asked(rig.bench) as here:
+        rig.proxy.forget()
+        await works(here.watcher)
+        assert rig.proxy.links == 1
 
 
 async def test_another_server_takes_over(probe: Installed, tmp_path: Path) -> None:
