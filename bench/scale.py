@@ -18,7 +18,8 @@ import uvloop
 from bench import wire
 from bench.callers import Tally
 from bench.crowd import Member, crowd, p99
-from bench.load import Sample, WrongAnswerError, measure, settled
+from bench.light import WRK, Light, cpu_of, measure_lightly
+from bench.load import WARM_UP, Sample, WrongAnswerError, measure, settled
 from bench.measures import MEASURES, Measure
 from bench.peers import PEERS, PEGBOARD
 from bench.processes import StartError, core, free_port, listening, running
@@ -252,17 +253,37 @@ def against_tools(size: Size) -> Iterator[Target]:
 
 
 def against_workers(size: Size) -> None:
-    """The same calls with more processes, and the load on whatever core is free: it takes about as much as one of them,
-    so that with two cores the second worker has what the first and the load leave."""
-    say(f"\n{'workers':>14}{'calls/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'against':>21}   (/mcp, then SSE)")
+    """The same calls with more processes, and the load on whatever core is free.
+
+    A load that looks at every answer takes about as much as a worker does, so that with two cores the second worker has
+    what the first and the load leave; wrk takes a tenth of that.
+    """
+    say(f"\n{'workers':>14}{'calls/s':>10}{'against':>9}{'CPU us':>9}{'cores':>7}   {_by_whom()}")
     with ExitStack() as hubs:
         servers = {number: hubs.enter_context(started("--workers", str(number))) for number in size.workers}
-        for kind in MEASURES[:2]:
-            samples = in_turns(kind, servers, size, by=lambda sample: sample.rate)
-            first = samples[min(samples)]
-            for workers, sample in samples.items():
-                waits = f"{sample.rate:>10.0f}{sample.p50 * 1e3:>9.2f}{sample.p99 * 1e3:>9.2f}"
-                say(f"{workers:>14}{waits}{sample.rate / first.rate:>20.2f}x")
+        samples = {number: _light(server, size) for number, server in servers.items()}
+        first = samples[min(samples)]
+        for workers, light in samples.items():
+            rates = f"{light.rate:>10.0f}{light.rate / first.rate:>8.2f}x"
+            say(f"{workers:>14}{rates}{light.cpu * 1e6:>9.0f}{light.cores:>7.2f}")
+
+
+def _by_whom() -> str:
+    return "(/mcp, the load by wrk)" if WRK else "(/mcp; install wrk for a load that leaves them the cores)"
+
+
+def _light(server: Server, size: Size) -> Light:
+    """The median of some rounds."""
+    several: list[Light] = []
+    for _ in range(size.rounds):
+        if WRK:
+            several.append(measure_lightly(f"{PEER.prefix}/mcp", server.port, server.process, size.seconds))
+        else:
+            before, seconds = cpu_of(server.process), size.seconds + WARM_UP
+            sample = measure(MEASURES[0].callers(PEER), server.port, server.process, size.seconds)
+            used = cpu_of(server.process) - before
+            several.append(Light(sample.rate, used / (sample.rate * seconds), used / seconds))
+    return sorted(several, key=lambda light: light.rate)[len(several) // 2]
 
 
 def in_turns(

@@ -180,6 +180,37 @@ def test_only_the_command_line_prints(path: Path) -> None:
     assert "print" not in called(path) or path.is_relative_to(HUB / "cli")
 
 
+TIME_OF_DAY = {
+    "pegboard/builtin.py": "since when a backend is away",
+    "pegboard/cli/audit.py": "what is shown of the last hour",
+    "pegboard/cli/client_file.py": "the name of a copy",
+    "pegboard/cli/keys.py": "until when a key holds",
+    "pegboard/confirmations.py": "until when a confirmation holds, at every replica",
+    "pegboard/hub.py": "when the hub was started",
+    "pegboard/security/audit.py": "when something happened",
+    "pegboard/security/keys.py": "until when a key holds",
+    "pegboard/security/principal.py": "until when a caller may call",
+    "pegboard/security/tokens.py": "until when a token holds",
+    "pegboard/shared/revocations.py": "when a key was revoked, at every replica",
+    "pegboard_awx/double/clock.py": "what a stand-in for AWX tells",
+    "pegboard_awx/groups/infrastructure.py": "how old AWX says that something is",
+    "pegboard_awx/groups/schedules.py": "what AWX will run soon",
+}
+"""Who may ask what time of day it is, and what for: to tell it, or for a moment that others have named."""
+
+CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
+
+
+@each_module
+def test_whoever_waits_or_counts_does_not_ask_for_the_time_of_day(path: Path) -> None:
+    """F-27: an administrator, or a virtual machine that wakes up, may change it at any moment."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    asked = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & CLOCKS
+    asked |= {f"{found.module}.{found.name}" for found in imports(path)} & CLOCKS
+
+    assert bool(asked) == (short(path) in TIME_OF_DAY), asked
+
+
 def test_the_public_names_are_all_the_package_holds() -> None:
     homes = {found.name for found in imports(HUB / "__init__.py") if found.for_types}
 

@@ -158,6 +158,7 @@ async def test_a_frozen_database_is_let_go(rig: Rig) -> None:
         assert time.monotonic() - began < 2 + 1 + SOON  # the deadline, and a second to give back
         rig.proxy.reset()
         rig.proxy.heal()
+        await rig.admin.fetchval(ENDED, "%frozen%")
         await recovers(here.watcher)
 
 
