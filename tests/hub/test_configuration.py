@@ -1,5 +1,6 @@
 """Configuration: the file and the environment become settings, or errors one can act on."""
 
+import errno
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,6 +128,18 @@ def test_the_file_is_the_given_one_or_the_variables_or_the_one_here(
 def test_a_file_that_was_named_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"x\.toml: there is no such file; `pegboard init` writes one"):
         find_file(tmp_path / "x.toml", {})
+
+
+def test_a_folder_that_lets_nobody_look_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that reloads goes on then, as it does for everything that is wrong with the configuration."""
+
+    def denied(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    for named in (Path("x.toml"), None):
+        with pytest.raises(ConfigError, match=r"\.toml: cannot be read: Permission denied"):
+            find_file(named, {})
 
 
 def test_secrets_are_taken_from_variables_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,13 @@ import logging
 import os
 import threading
 from collections.abc import Generator
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
 import pytest
 
+from pegboard.cli.starting import run
 from pegboard.ending import Ending, busy_threads, ending, what_is_left
 
 
@@ -44,6 +46,29 @@ def stuck() -> Generator[threading.Event]:
     thread.join()
 
 
+def test_what_a_command_has_found_out_is_there_whatever_it_has_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """F-10: a task that ignores its cancellation, and a thread."""
+    release, tasks = threading.Event(), list[asyncio.Task[None]]()
+
+    async def stubborn() -> None:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    async def work() -> str:
+        tasks.append(asyncio.create_task(stubborn()))
+        asyncio.get_running_loop().run_in_executor(None, release.wait)
+        await asyncio.sleep(0)
+        return "the answer"
+
+    try:
+        assert run(work) == "the answer"
+    finally:
+        release.set()
+    assert "without waiting any longer for the task 'Task-" in caplog.text
+    assert "stubborn (test_ending.py" in caplog.text
+
+
 async def test_the_process_ends_in_time_and_names_what_is_left(
     exits: Exit, stuck: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -71,6 +96,17 @@ async def test_what_cannot_be_written_is_not_waited_for(exits: Exit, monkeypatch
     end.unwritten = lambda: 1
     end.within(0)
     assert await anyio.to_thread.run_sync(exits.came.wait, 5)
+
+
+async def test_it_waits_for_no_lock_of_the_log(exits: Exit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F-10: somebody may be stuck who has it, and what asks for what is left may fail."""
+    held = threading.Event()
+    monkeypatch.setattr("pegboard.ending.FLUSH", 0.01)
+    monkeypatch.setattr(logging, "shutdown", lambda: held.wait(5))
+    Ending().within(0, 3)
+    assert await anyio.to_thread.run_sync(exits.came.wait, 4)
+    held.set()
+    assert exits.status == 3
 
 
 async def test_it_is_called_off_when_its_block_is_left(exits: Exit) -> None:

@@ -187,11 +187,16 @@ async def test_the_time_counts_while_the_hub_is_cancelled_too(
                 await anyio.sleep_forever()
 
 
+TOO_LONG = 6.0
+"""Seconds; longer than any test here waits."""
+
+
 class Stubborn:
     """A context manager that ignores its cancellation as it is entered, or left, until it is released."""
 
     def __init__(self) -> None:
         self.released = anyio.Event()
+        asyncio.get_running_loop().call_later(TOO_LONG, self.released.set)  # so that a test which fails comes to an end
         self.swallowed = 0
 
     async def swallow(self) -> None:

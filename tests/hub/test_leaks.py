@@ -128,6 +128,22 @@ async def test_the_factory_of_tasks_is_the_one_before_when_the_hub_has_closed() 
     assert made
 
 
+async def test_a_hub_that_closes_leaves_the_watch_of_another_one_alone(caplog: pytest.LogCaptureFixture) -> None:
+    forgetful, loop = Forgetful(), asyncio.get_running_loop()
+    before = loop.get_task_factory()
+    first = hub_of(Plugin(name="y"))
+    try:
+        with anyio.fail_after(5):
+            await first.__aenter__()
+            async with hub_of(forgetful.plugin) as hub, client_of(hub) as client:
+                await first.__aexit__(None, None, None)
+                await client.call_tool("x_forget")
+                await counted(hub, 1)
+        assert forgetful.tasks[0].cancelled()
+    finally:
+        loop.set_task_factory(before)
+
+
 async def test_rows_that_wait_to_be_read_on_are_no_leak(caplog: pytest.LogCaptureFixture) -> None:
     closed = anyio.Event()
 

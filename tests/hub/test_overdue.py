@@ -12,6 +12,9 @@ from mcp_types import CallToolResult, TextContent
 from pegboard import Plugin, overdue, tool
 from pegboard.testing import client_of, connect, hub_of
 
+TOO_LONG = 6.0
+"""Seconds; longer than any test here waits."""
+
 
 class Stubborn:
     """A plugin with tools that do not let themselves be cancelled, until they are released."""
@@ -20,6 +23,7 @@ class Stubborn:
         self.released = anyio.Event()
         self.began = anyio.Event()
         self.ended = anyio.Event()
+        asyncio.get_running_loop().call_later(TOO_LONG, self.released.set)  # so that a test which fails comes to an end
 
     async def swallow(self) -> str:
         self.began.set()
@@ -153,8 +157,9 @@ async def test_what_is_given_up_is_not_cancelled_round_after_round() -> None:
             before = swallowed
             for _ in range(100):
                 await checkpoint()
-            assert swallowed <= before + 1
+            after = swallowed
             stubborn.released.set()
+    assert after <= before + 1
 
 
 async def test_a_hub_that_is_about_to_be_left_waits_no_longer() -> None:

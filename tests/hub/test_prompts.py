@@ -91,10 +91,12 @@ async def test_an_expected_error_reaches_the_client() -> None:
 
 
 class Panic(BaseException):
-    """What extension modules in Rust raise; it stands for SystemExit, too, which would end the test run."""
+    """What extension modules in Rust raise."""
 
 
-@pytest.mark.parametrize("crash", [LookupError("hunter2"), ExceptionGroup("x", [OSError("hunter2")]), Panic("hunter2")])
+@pytest.mark.parametrize(
+    "crash", [LookupError("hunter2"), ExceptionGroup("x", [OSError("hunter2")]), Panic("hunter2"), SystemExit(3)]
+)
 async def test_a_crash_is_logged_under_a_reference(crash: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     async def fail() -> str:
         raise crash

@@ -75,3 +75,25 @@ async def test_generators_are_seen_through() -> None:
         await old()
 
     assert (await place_in(outer()))[-2:] == ["old", "outer"]
+
+
+async def test_what_seems_to_wait_for_itself_has_a_place_as_well() -> None:
+    """F-10: what a generator waits in is guessed, by a name that others use, too."""
+
+    class Feed:
+        def __init__(self) -> None:
+            self.gen = self.lines()
+
+        async def lines(self) -> AsyncGenerator[str]:
+            async for line in self.source():
+                yield line
+
+        async def source(self) -> AsyncGenerator[str]:
+            await sleeping()
+            yield ""
+
+        async def read(self) -> None:
+            async for _ in self.gen:
+                pass
+
+    assert set(await place_in(Feed().read())) == {"lines"}

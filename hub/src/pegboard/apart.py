@@ -42,8 +42,11 @@ class Apart(Generic[T]):
         self._task.add_done_callback(self._over)
 
     async def _run(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        with self._scope, self._grip:
-            return await work()
+        try:
+            with self._scope, self._grip:
+                return await work()
+        except SystemExit as error:  # asyncio would end the event loop, and everything in it
+            raise RuntimeError(repr(error)) from error
         return None
 
     def _end(self) -> None:

@@ -31,14 +31,21 @@ Table = Mapping[str, Any]
 def find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
     """The configuration file: the given one, `PEGBOARD_CONFIG`, or `pegboard.toml` here if there is one.
 
-    Raises `ConfigError` when one that was named is not there.
+    Raises `ConfigError` when one that was named is not there, or its folder lets nobody look.
     """
     named = given or (Path(environ["PEGBOARD_CONFIG"]) if environ.get("PEGBOARD_CONFIG") else None)
     if named is not None:
-        if not named.is_file():
+        if not _is_file(named):
             raise ConfigError(f"{named}: there is no such file; `pegboard init` writes one")
         return named
-    return Path(FILE_NAME) if Path(FILE_NAME).is_file() else None
+    return Path(FILE_NAME) if _is_file(Path(FILE_NAME)) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder that may not be looked into
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def load_settings(

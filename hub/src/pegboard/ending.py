@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from pegboard.overdue import LATE
 from pegboard.stacks import place_of, place_of_task
@@ -59,22 +61,52 @@ class Ending:
     def _wait(self, seconds: float, status: int) -> None:
         if self.off.wait(seconds):
             return
-        for left in what_is_left(self.loop):
-            log.error("the process ends without waiting any longer for %s", left)
-        self._flush()
+        # In a thread that can be left behind as well: somebody stuck may hold the lock of a handler.
+        last = threading.Thread(target=self._tell, name="pegboard end of the log", daemon=True)
+        last.start()
+        last.join(2 * FLUSH)
         os._exit(status)
 
-    def _flush(self) -> None:
+    def _tell(self) -> None:
+        for left in what_is_left(self.loop):
+            log.error("the process ends without waiting any longer for %s", left)
         by = time.monotonic() + FLUSH
         while self.unwritten() and time.monotonic() < by:
             time.sleep(0.01)
         logging.shutdown()
 
 
+async def let_go(within: float = AFTERWARDS) -> None:
+    """Cancel every other task of this loop, and see that the end of the loop waits neither for those that ignore it
+    nor for threads. The log names the tasks."""
+    asyncio.get_running_loop().set_default_executor(_Unwaited())
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=within)
+    for task in [task for task in others if not task.done()]:
+        log.error("the process ends without waiting any longer for %s", told_of(task))
+        setattr(task, "_log_destroy_pending", False)  # noqa: B010 # or asyncio tells of it as well
+        asyncio._unregister_task(task)  # pyright: ignore # documented, for loops of others; so nobody waits for it
+
+
+class _Unwaited(ThreadPoolExecutor):
+    """Takes the place of the executor whose threads the end of a loop would wait for."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 # as it is called
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+
+
+def told_of(task: "asyncio.Task[Any]") -> str:
+    """A task, and the place where it waits."""
+    return f"the task {task.get_name()!r}, in {place_of_task(task)}"
+
+
 def what_is_left(loop: asyncio.AbstractEventLoop | None = None) -> list[str]:
     """The tasks of the loop and the busy threads, each with the place where it is."""
     tasks = () if loop is None else asyncio.all_tasks(loop)
-    told = [f"the task {task.get_name()!r}, in {place_of_task(task)}" for task in tasks]
+    told = [told_of(task) for task in tasks]
     return [*told[:MOST_TOLD], *busy_threads()][: 2 * MOST_TOLD]
 
 

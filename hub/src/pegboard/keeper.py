@@ -122,11 +122,9 @@ class Keepers:
                 self._kept.append(kept)
                 kept.entered.set()
                 await kept.release.wait()
-        except (Exception, SystemExit) as error:  # the crash of one must not reach the others
+        except (Exception, SystemExit):  # the crash of one must not reach the others
             if kept.is_open:
                 log.exception("%s crashed", kept.name)
-            elif isinstance(error, SystemExit):  # it would end the event loop and everything in it
-                raise RuntimeError(repr(error)) from error
             else:  # its opener hears of it
                 raise
         finally:

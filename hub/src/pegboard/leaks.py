@@ -41,27 +41,32 @@ class Leaks:
         self._late: set[Task] = set()
         self._leaked: set[Task] = set()
         self._told: set[tuple[str, str]] = set()
+        self._is_watching = True
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """Watch the tasks of this event loop, while the block runs."""
         loop = asyncio.get_running_loop()
         before = loop.get_task_factory()
-        loop.set_task_factory(self._factory(before))
+        factory = self._factory(before)
+        loop.set_task_factory(factory)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._look_on)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
-            loop.set_task_factory(before)
+            self._is_watching = False
+            if loop.get_task_factory() is factory:  # or it is in use by another hub, which was opened later
+                loop.set_task_factory(before)
 
     def _factory(self, before: Any) -> Any:
-        make: Callable[..., Task] = _make if before is None else before
+        # Behind ours anyio would not know an eager one again, which its cancel scopes have to.
+        make: Callable[..., Task] = _make if before in (None, getattr(asyncio, "eager_task_factory", None)) else before
 
         def factory(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> Task:
             task, call = make(loop, work, **options), RUNNING.get()
-            if call is not None:
+            if call is not None and self._is_watching:
                 self._started[task] = call
                 task.add_done_callback(self._forget)
             return task

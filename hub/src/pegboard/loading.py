@@ -159,8 +159,8 @@ class _Binder:
     def bind(self, environments: Environments) -> _Bound:
         """All of it with these settings."""
         tools = tuple(self._bind_tools(environments))
-        prompts = bind_prompts(self.plugin, environments.settings)
-        resources = bind_resources(self.plugin, environments.settings)
+        prompts = bind_prompts(self.plugin, environments.settings, self._threads)
+        resources = bind_resources(self.plugin, environments.settings, self._threads)
         self._others = {"prompt": [one.name for one in prompts], "resource": [one.uri for one in resources]}
         served = tuple(tool for tool in tools if not tool.is_withheld)
         withheld = tuple(tool.name for tool in tools if tool.is_withheld)

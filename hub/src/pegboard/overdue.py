@@ -38,6 +38,7 @@ class Overdue:
         self._metrics = metrics or Metrics()
         self._told: set[tuple[str, str]] = set()
         self._running: dict[Apart[Any], Call[Any]] = {}
+        self._calls: set[Call[Any]] = set()
 
     async def run(self, call: "Call[Any]", turn: Turn, work: Callable[[], Awaitable[T]]) -> T | None:
         """Run the work of a call until its deadline, and return or raise what it does.
@@ -52,6 +53,7 @@ class Overdue:
 
         task = Apart(call.tool, run, call.deadline, LATE)
         self._running[task] = call
+        self._calls.add(call)
         try:
             await task.ended()
         except BaseException:
@@ -61,7 +63,7 @@ class Overdue:
             raise
         finally:
             if task.has_ended:
-                del self._running[task]
+                self._over(task)
             else:
                 self._abandon(task, call, turn)
         if not task.has_ended:
@@ -80,11 +82,14 @@ class Overdue:
         log.log(logging.ERROR if first else logging.DEBUG, told, call.tool, LATE, task.place, extra=about)
 
         def end(_: BaseException | None) -> None:
-            del self._running[task]
+            self._over(task)
             turn.end()
             log.info("%s has ended at last", call.tool, extra=about)
 
         task.when_ended(end)
+
+    def _over(self, task: Apart[Any]) -> None:
+        self._calls.discard(self._running.pop(task))
 
     async def give_up(self) -> None:
         """Wait for no call any longer."""
@@ -93,4 +98,4 @@ class Overdue:
 
     def goes_on(self, call: "Call[Any]") -> bool:
         """Whether a call still runs, given up or not."""
-        return call in self._running.values()
+        return call in self._calls

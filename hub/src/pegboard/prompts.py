@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
+import anyio
 from mcp_types import Prompt, PromptArgument, PromptMessage, TextContent
 
 from pegboard.arguments import Arguments
@@ -15,12 +16,19 @@ from pegboard.plugin import Function, Plugin, PluginSettings
 class BoundPrompt:
     """One prompt of a loaded plugin. Raises `PluginError` for a function that cannot be one."""
 
-    def __init__(self, plugin: Plugin, name: str, function: Function, settings: PluginSettings) -> None:
+    def __init__(
+        self,
+        plugin: Plugin,
+        name: str,
+        function: Function,
+        settings: PluginSettings,
+        threads: anyio.CapacityLimiter | None = None,
+    ) -> None:
         self.name = name
         self.plugin = plugin.name
         self.settings = settings
         self._arguments = Arguments(function)
-        self._function = awaitable(function)
+        self._function = awaitable(function, threads)
         self.definition = Prompt(name=name, description=inspect.getdoc(function), arguments=self._describe())
 
     async def render(self, given: Mapping[str, Any] | None, call: Call[Any]) -> list[PromptMessage]:
@@ -40,13 +48,15 @@ class BoundPrompt:
         ]
 
 
-def bind_prompts(plugin: Plugin, settings: PluginSettings) -> tuple[BoundPrompt, ...]:
+def bind_prompts(
+    plugin: Plugin, settings: PluginSettings, threads: anyio.CapacityLimiter | None = None
+) -> tuple[BoundPrompt, ...]:
     """Every prompt of a plugin; those of a list carry its prefix, those of a mapping the names given there."""
     if isinstance(plugin.prompts, Mapping):
         named = dict(plugin.prompts)
     else:
         named = {plugin.prefixed(function.__name__): function for function in plugin.prompts}
-    return tuple(BoundPrompt(plugin, name, function, settings) for name, function in named.items())
+    return tuple(BoundPrompt(plugin, name, function, settings, threads) for name, function in named.items())
 
 
 def _message(value: Any) -> PromptMessage:

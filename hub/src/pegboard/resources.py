@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+import anyio
 from mcp_types import BlobResourceContents, Resource, ResourceTemplate, TextResourceContents
 from pydantic_core import to_json
 
@@ -26,14 +27,21 @@ class BoundResource:
     Raises `PluginError` for a function that cannot be one.
     """
 
-    def __init__(self, plugin: Plugin, uri: str, function: Function, settings: PluginSettings) -> None:
+    def __init__(
+        self,
+        plugin: Plugin,
+        uri: str,
+        function: Function,
+        settings: PluginSettings,
+        threads: anyio.CapacityLimiter | None = None,
+    ) -> None:
         self.uri = uri
         self.plugin = plugin.name
         self.settings = settings
         self.name = function.__name__
         self.description = inspect.getdoc(function)
         self._arguments = Arguments(function)
-        self._function = awaitable(function)
+        self._function = awaitable(function, threads)
         self._pattern = re.compile(_pattern(uri))
 
     @property
@@ -62,9 +70,11 @@ class BoundResource:
         return _contents(uri, await self._function(**arguments))
 
 
-def bind_resources(plugin: Plugin, settings: PluginSettings) -> tuple[BoundResource, ...]:
+def bind_resources(
+    plugin: Plugin, settings: PluginSettings, threads: anyio.CapacityLimiter | None = None
+) -> tuple[BoundResource, ...]:
     """Every resource of a plugin, in the order written."""
-    return tuple(BoundResource(plugin, uri, function, settings) for uri, function in plugin.resources.items())
+    return tuple(BoundResource(plugin, uri, function, settings, threads) for uri, function in plugin.resources.items())
 
 
 def _pattern(uri: str) -> str:

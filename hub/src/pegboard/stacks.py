@@ -3,12 +3,16 @@
 import asyncio
 import traceback
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import PurePath
 from types import FrameType
 from typing import Any
 
 FRAMES = 12
 """How many calls of a stack are told, the innermost ones."""
+
+DEEPEST = 1000
+"""How many are looked at: what a generator waits in is guessed, and may lead back to itself."""
 
 WAITS = ("cr", "gi", "ag")
 """What the attributes of coroutines, generators and async generators begin with."""
@@ -22,7 +26,7 @@ def place_of(frame: FrameType | None) -> str:
 
 def place_of_task(task: "asyncio.Task[Any]") -> str:
     """Where a task waits."""
-    frames = list(_frames(task.get_coro()))[-FRAMES:]
+    frames = list(islice(_frames(task.get_coro()), DEEPEST))[-FRAMES:]
     told = ((frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno) for frame in reversed(frames))
     return _line(told) or "a task that is gone"
 

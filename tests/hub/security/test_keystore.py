@@ -170,6 +170,22 @@ async def test_a_look_that_does_not_come_back_lets_nobody_in_and_is_not_joined_b
     assert await store.verify(text, "/mcp") == key.principal
 
 
+async def test_a_plugin_that_takes_all_threads_keeps_nobody_out(file: Path) -> None:
+    key, text = add(file)
+    store, go_on = watchful(file), threading.Event()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            limiter = anyio.to_thread.current_default_thread_limiter()
+            for _ in range(int(limiter.total_tokens)):
+                tasks.start_soon(anyio.to_thread.run_sync, go_on.wait)
+            while limiter.available_tokens:
+                await anyio.sleep(0.001)
+            try:
+                assert await store.verify(text, "/mcp") == key.principal
+            finally:
+                go_on.set()
+
+
 async def test_keys_of_the_settings_count_too_and_need_no_file() -> None:
     key, text = Key.create("ci", Scopes.of(["read"]))
     named = KeySettings.model_validate(

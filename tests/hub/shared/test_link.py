@@ -50,6 +50,26 @@ async def test_a_question_that_nobody_waits_for_is_asked_all_the_same() -> None:
         assert some.is_there
 
 
+async def test_one_that_is_too_slow_for_requests_stays_away_for_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F-35: it would come and go in the log with each look at what was revoked."""
+    monkeypatch.setattr("pegboard.shared.link.DEADLINE", -1.0)
+    clock = Clock()
+
+    async def answered() -> int:
+        return 7
+
+    async with link(clock=clock) as some:
+        for _ in range(3):
+            clock.now += PAUSE
+            assert await some.ask(answered, 1) == 7
+            with pytest.raises(Away):
+                await some.ask(lambda: anyio.sleep(0))
+        assert not some.is_there
+    assert len(caplog.records) == 1
+
+
 async def test_one_that_is_away_is_asked_seldom_and_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:
     """F-35."""
     clock, asked = Clock(), list[int]()

@@ -1,9 +1,7 @@
 """Starting: read the settings, begin to log, and run an async function until it is done or a signal comes."""
 
-import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,7 +14,7 @@ import click
 
 from pegboard.cli.options import wants_traceback
 from pegboard.configuration import find_file, load_settings
-from pegboard.ending import AFTERWARDS, Ending
+from pegboard.ending import let_go
 from pegboard.logs import Format, configure_logging
 from pegboard.settings import HubSettings
 
@@ -57,21 +55,17 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     """
 
     async def work() -> T:
-        last.loop = asyncio.get_running_loop()
         try:
             return await function(*args, **kwargs)
         finally:
-            last.within(AFTERWARDS, 1 if sys.exc_info()[0] else 0)  # what is left now would be waited for
+            await let_go()  # what is left now would be waited for
 
-    last = Ending()
     try:
         return anyio.run(work, backend_options={"use_uvloop": find_spec("uvloop") is not None})
     except BaseException as error:
         if lone(error) is error:
             raise
         raise lone(error) from error
-    finally:
-        last.off.set()
 
 
 def lone(error: BaseException) -> BaseException:

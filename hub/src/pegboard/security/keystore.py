@@ -51,6 +51,7 @@ class KeyStore:
         self._looking = False
         self._looked_at = self._sound_at = 0.0
         self._lock = anyio.Lock()
+        self._thread = anyio.CapacityLimiter(1)  # of its own: plugins may have taken all that there are for everybody
         if file is not None:
             self._look(file)
             self._raise()
@@ -74,7 +75,7 @@ class KeyStore:
             if self._file is not None and self._is_due:
                 if self._looking:
                     raise ConfigError(f"{self._file}: reading the keys takes too long; nobody is let in meanwhile")
-                await anyio.to_thread.run_sync(self._look, self._file, abandon_on_cancel=True)
+                await anyio.to_thread.run_sync(self._look, self._file, abandon_on_cancel=True, limiter=self._thread)
         self._raise()
 
     def owns(self, principal: Principal) -> bool:

@@ -245,7 +245,10 @@ class Authentication:
         for end, principal in list(self._running.items()):
             if not principal.is_expired and not self._is_live(principal):
                 self.ended(end)
-                end()
+                try:
+                    end()
+                except Exception:  # its endpoint is gone, say; the others have to end all the same
+                    log.exception("what a caller has open could not be ended")
 
     def _is_live(self, principal: Principal) -> bool:
         return any(verifier.owns(principal) and verifier.is_live(principal) for verifier in self.verifiers)

@@ -1,6 +1,7 @@
 """Streamable HTTP at `<path>/mcp`: sessions for the handshake revisions, single exchanges for 2026-07-28."""
 
 import json
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,8 @@ from pegboard.serving.replies import HEADERS_KEY, INVALID_REQUEST, headers_of, r
 from pegboard.serving.seats import Seat, Seats
 from pegboard.serving.traffic import Traffic
 from pegboard.settings import ServerSettings
+
+log = logging.getLogger(__name__)
 
 VERSION_HEADER = b"mcp-protocol-version"
 SESSION_HEADER = b"mcp-session-id"
@@ -268,8 +271,11 @@ class StreamableEndpoint:
         headers = [header for header in opening["headers"] if header[0] == b"host"]
         headers.append((SESSION_HEADER, session.encode()))
         scope = {**opening, "method": "DELETE", "headers": headers, HEADERS_KEY: None}
-        await self._manager.handle_request(scope, _nothing, _nowhere)
-        await self._forget(session)
+        try:
+            await self._manager.handle_request(scope, _nothing, _nowhere)
+            await self._forget(session)
+        except Exception:  # one session must not end all others of its endpoint
+            log.exception("a session could not be ended")
 
     def _saying_when(self, send: Send) -> Send:
         """A `send` that adds to the SDK's 503, for one session too many, when to try again."""

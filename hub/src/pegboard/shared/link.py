@@ -62,6 +62,7 @@ class Link:
             if self._clock() < self._ask_at:
                 raise Away
             self._ask_at = self._clock() + PAUSE  # the others need not wait for the answer
+        began = anyio.current_time()
         try:
             with anyio.fail_after(DEADLINE if deadline is None else deadline):
                 answer = await question()
@@ -69,7 +70,8 @@ class Link:
             self._lost(error)
             await self._hang_up()
             raise Away from None  # its words may hold the URL
-        self._found()
+        if anyio.current_time() - began <= DEADLINE:  # else it is still too slow for requests
+            self._found()
         return answer
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """The supervisor, with workers that do nothing but what they are told over their line."""
 
+import errno
 import json
 import logging
 import os
@@ -17,16 +18,20 @@ import psutil
 import pytest
 
 from pegboard.errors import ConfigError
+from pegboard.serving.workers import spare
 from pegboard.serving.workers import supervisor as module
 from pegboard.serving.workers.assignment import Assignment, Configuration
+from pegboard.serving.workers.spare import Started
 from pegboard.serving.workers.supervisor import Patience, Supervisor, supervise
 from pegboard.settings import HubSettings, ServerSettings
 
 WORKER = """
 import json, os, socket, sys, time
 
-line = socket.socket(fileno=int(sys.argv[-1])).makefile("rw")
-first = line.readline()
+# Two files: to write to one forgets what was read ahead from it.
+stream = socket.socket(fileno=int(sys.argv[-1]))
+heard, line = stream.makefile("r"), stream.makefile("w")
+first = heard.readline()
 if not first:
     sys.exit()
 told = json.loads(first)
@@ -50,14 +55,16 @@ if text == "wrong" or (text == "mortal" and me == 1):
 if text == "late" and me == 1:
     open(os.path.join(told["assignment"]["folder"], "gate")).read()
 say({"number": me, "pid": os.getpid()})
-for message in line:
+for message in heard:
     said = json.loads(message)
-    if "ask" in said and text == "frozen" and me == 1:
-        time.sleep(60)
+    if "ask" in said and text == "frozen":
+        time.sleep(60 if me == 1 else 0.5)
     if "ask" in said:
         say({"answer": "still here"})
         continue
     note(said)
+    if "reload" in said and said["reload"]["text"] == "endless":
+        time.sleep(60)
     if "reload" in said:
         say({"problem": "nobody can serve that" if said["reload"]["text"] == "wrong" else None})
 """
@@ -145,6 +152,44 @@ async def test_one_that_does_not_answer_is_killed_and_started_again(
         assert "has not answered for 2 s and is killed" in caplog.text
         assert "worker w1 ended by signal 9; it is started again" in caplog.text
         assert "worker w0 ended" not in caplog.text
+
+
+async def test_one_that_does_not_come_back_from_a_reload_is_killed_and_the_others_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "RELOADING", 0.1)
+    async with running(tmp_path) as hub:
+        await hub.is_ready.wait()
+        hub.file.write_text("endless")
+        await hub.supervisor.reload()
+        assert (await hub.notes(1, 2))[1]["note"]["problem"] == "a worker that tried it did not answer for 0.1 s"
+        assert (await hub.notes(0, 3))[2]["text"] == "fine"
+    assert "has not reloaded within 0.1 s and is killed" in caplog.text
+
+
+async def test_a_worker_that_cannot_be_started_at_the_moment_does_not_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(tmp_path) as hub:
+        await hub.is_ready.wait()
+        while len(before := children()) < 3:
+            await anyio.sleep(0.01)
+
+        async def no_memory(_: object) -> Started:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+        monkeypatch.setattr(spare, "start", no_memory)
+        os.kill(hub.reports[0]["pid"], signal.SIGKILL)
+        while "no process waits to take the place of a worker" not in caplog.text:
+            await anyio.sleep(0.01)
+        running_now = hub.supervisor._running  # pyright: ignore[reportPrivateUsage] # nobody else knows the process
+        os.kill(running_now[0].process.pid, signal.SIGKILL)
+        while "worker w0 cannot be started: Cannot allocate memory" not in caplog.text:
+            await anyio.sleep(0.01)
+        monkeypatch.undo()
+        await hub.notes(0, 3)
+        assert len(set(before) & set(children())) == 1  # the other worker
+    assert hub.supervisor.status == 0
 
 
 async def test_a_process_that_waited_takes_the_place_of_one_that_died(tmp_path: Path) -> None:
@@ -238,6 +283,25 @@ async def test_a_reload_when_nobody_is_there_is_for_those_to_come(tmp_path: Path
             tasks.start_soon(hub.supervisor.run, hub.ready)
             assert (await hub.notes(1, 1))[0]["text"] == "finer"
             await hub.supervisor.stop()
+
+
+async def test_nothing_is_taken_while_nobody_can_try_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as hub:
+        await hub.is_ready.wait()
+        await hub.notes(1, 1)
+        while len(children()) < 3:
+            await anyio.sleep(0.01)
+        ready = hub.supervisor._ready()  # pyright: ignore[reportPrivateUsage]
+        for worker in ready:
+            worker.is_ready = False
+        hub.file.write_text("wrong")
+        await hub.supervisor.reload()
+        for worker in ready:
+            worker.is_ready = True
+        os.kill(hub.reports[0]["pid"], signal.SIGKILL)
+        last = (await hub.notes(0, 2))[1]
+        assert (last["text"], last["attempts"]) == ("fine", 1)
+        assert last["problem"] == "no worker is ready that could try it; reload again in a moment"
 
 
 async def test_what_no_worker_can_start_with_ends_the_hub_at_once(tmp_path: Path) -> None:

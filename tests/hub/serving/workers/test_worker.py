@@ -69,6 +69,16 @@ async def test_it_tries_what_it_is_told_and_says_what_is_wrong(tmp_path: Path) -
     assert (here.hub.generation, here.hub.reload_attempts) == (7, 9)
 
 
+async def test_it_answers_whenever_it_is_asked_whether_it_is_there(tmp_path: Path) -> None:
+    """The supervisor kills those that do not; and asking changes nothing."""
+    configuration = Configuration("p.toml", "fine", generation=3, attempts=5, problem="a comma is missing")
+    async with scene(tmp_path, configuration) as here:
+        for _ in range(2):
+            here.line.tell({"ask": "still there?"})
+            assert await here.line.hear() == {"answer": "still here"}
+        assert (here.hub.generation, here.hub.reload_problem, here.tried) == (3, "a comma is missing", [])
+
+
 async def test_what_another_has_refused_is_noted_and_not_tried(tmp_path: Path) -> None:
     async with scene(tmp_path, Configuration("p.toml", "fine")) as here:
         here.line.tell({"note": asdict(Configuration("p.toml", "fine", attempts=1, problem="it is wrong"))})

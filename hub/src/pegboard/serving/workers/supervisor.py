@@ -1,6 +1,7 @@
 """The supervisor: starts workers, starts those anew that die, and passes signals on; it serves nothing itself."""
 
 import logging
+import os
 import secrets
 import socket
 import sys
@@ -34,6 +35,12 @@ MOST_WAITS = 6
 """So many times in a row it may give no answer: then its event loop is blocked, or it is frozen, and so are its
 clients. Several waits, since a machine that slept wakes the supervisor first."""
 
+RELOADING = 120.0
+"""Seconds a worker has to reload; it answers nothing else meanwhile, so nobody would notice that it never ends."""
+
+
+NOBODY = "no worker is ready that could try it; reload again in a moment"
+
 
 @dataclass(slots=True)
 class Patience:
@@ -64,11 +71,18 @@ class _Running:
         return await self._line.hear()
 
     async def reload(self, configuration: Configuration) -> str | None:
-        """Have it serve by this; returns what is wrong with that. One that ends meanwhile has nothing against it."""
+        """Have it serve by this; returns what is wrong with that. One that ends meanwhile has nothing against it.
+
+        One that does not come back from it is killed.
+        """
         async with self._asking:
             self._line.tell({"reload": asdict(configuration)})
-            said = await self._line.hear()
-        return None if said is None else said["problem"]
+            with anyio.move_on_after(RELOADING):
+                said = await self._line.hear()
+                return None if said is None else said["problem"]
+            log.error("process %d has not reloaded within %g s and is killed", self.process.pid, RELOADING)
+            self.process.kill()
+        return f"a worker that tried it did not answer for {RELOADING:g} s"
 
     async def ended(self) -> int:
         """Wait until it has ended, or kill it when it does not answer any more; returns its status."""
@@ -142,7 +156,7 @@ class Supervisor:
                 if report is not None and not self._stopping.is_set():
                     on_ready(report)
                     self._is_open = True
-                    await self._spares.fill(1)
+                    await self._fill()
             signals.cancel_scope.cancel()
 
     async def stop(self) -> None:
@@ -155,7 +169,7 @@ class Supervisor:
     async def reload(self) -> None:
         """Have every worker serve by the configuration as it is now, or none: the first to answer is the judge.
 
-        Those that just start do so when they are ready.
+        Those that just start do so when they are ready. While none is, later than at the start, nothing is taken.
         """
         try:
             new = self._configuration.taken(self._read())
@@ -164,7 +178,7 @@ class Supervisor:
             self._refuse(str(error), self._ready())
             return
         judge, *others = self._ready() or [None]
-        problem = await judge.reload(new) if judge is not None else None
+        problem = await judge.reload(new) if judge is not None else NOBODY if self._is_open else None
         if problem is not None:
             self._refuse(problem, others)
             return
@@ -209,7 +223,11 @@ class Supervisor:
 
     async def _life_of(self, assignment: Assignment, ready: Callable[[Report], None]) -> int:
         """Run one process to its end; returns its status."""
-        started = await self._spares.take()
+        try:
+            started = await self._spares.take()
+        except OSError as error:  # no memory for it at the moment, say: no reason to end the other workers
+            log.error("worker %s cannot be started: %s", assignment.name, error.strerror)
+            return os.EX_OSERR
         running = self._running[assignment.number] = _Running(started)
         try:
             if self._stopping.is_set():
@@ -222,11 +240,18 @@ class Supervisor:
                 log.info("worker %s is ready, process %d", assignment.name, running.process.pid)
                 ready(report)
             if self._is_open:
-                await self._spares.fill(1)
+                await self._fill()
             return await running.ended()
         finally:
             del self._running[assignment.number]
             started.drop()
+
+    async def _fill(self) -> None:
+        """Have one process wait, which only saves time."""
+        try:
+            await self._spares.fill(1)
+        except OSError as error:
+            log.warning("no process waits to take the place of a worker: %s", error.strerror)
 
     async def _welcome(self, running: _Running, told: Configuration) -> None:
         """Let it take part, with what has become of the configuration while it started."""
