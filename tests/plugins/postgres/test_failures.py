@@ -329,6 +329,7 @@ async def test_calls_cancelled_at_any_moment_leave_no_connection_behind(
 
 
 async def test_a_frozen_idle_connection_is_replaced(reader_of: MakeReader, postgres_server: Embedded) -> None:
+    """F-04."""
     reader = reader_of(postgres_server.dsn, max_connections=2)
     pid = await reader.value("SELECT pg_backend_pid()")
 
@@ -359,6 +360,21 @@ async def test_a_connection_frozen_in_a_query_is_given_up(reader_of: MakeReader,
                         await anyio.sleep(0.01)
                     assert await reader.value("SELECT 1") == 1
     assert "cancelled after 1 s" in str(errors[0])
+
+
+async def test_a_connection_that_freezes_when_it_is_given_back_is_let_go(postgres_server: Embedded) -> None:
+    """F-04: its transaction cannot be ended any more, and neither its borrower nor the next one waits for that."""
+    async with Pools() as pools:
+        database = await pools.get(POSTGRES, Target(postgres_server.dsn, max_connections=1))
+        with fail_after(10):
+            async with database.read() as connection:
+                pid = await connection.fetchval("SELECT pg_backend_pid()")
+                os.kill(pid, signal.SIGSTOP)
+                start = time.monotonic()
+            assert time.monotonic() - start < 1.5
+            async with database.read() as connection:
+                assert await connection.fetchval("SELECT pg_backend_pid()") != pid
+        os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_pool_closes_in_time_when_its_connections_are_frozen(postgres_server: Embedded) -> None:
