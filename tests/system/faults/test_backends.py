@@ -30,6 +30,7 @@ SOON = 1.5
 
 QUICK = {"calls": {"deadline": 5}, "pools": {"pause": 0.3, "failures": 5}, "results": {"idle": 1}}
 RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1 AND pid <> pg_backend_pid()"
+BEGUN = RUNNING.replace("count(*)", "pid")
 
 ENDED = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE $1 AND pid <> pg_backend_pid()"
 """What the server itself would find out only when it writes to the client."""
@@ -43,6 +44,14 @@ class Rig:
     database: Embedded
     proxy: FaultProxy
     admin: Any
+
+    async def begun(self, mark: str, before: set[int], within: float) -> set[int]:
+        """Wait for queries with a mark that were not seen `before`, and return their processes: one that is broken off
+        may be there for a moment."""
+        with anyio.fail_after(within):
+            while not (found := {one["pid"] for one in await self.admin.fetch(BEGUN, f"%{mark}%")} - before):
+                await anyio.sleep(0.02)
+        return found
 
     async def running(self, mark: str, count: int, within: float) -> None:
         """Wait until so many queries with a mark run; the server tells nobody, so it has to be asked."""
@@ -108,11 +117,11 @@ async def test_a_connection_that_breaks_in_a_query_costs_that_call_at_most(rig: 
             answer = await query(here.watcher, "SELECT pg_sleep(4) AS broken_off")
             failed.append((time.monotonic(), answer))
 
-        broken = 0.0
+        broken, seen = 0.0, set[int]()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask)
             for _ in range(2):
-                await rig.running("broken_off", 1, 3)
+                seen |= await rig.begun("broken_off", seen, 3)
                 rig.proxy.reset()
                 broken = time.monotonic()
                 await rig.admin.fetchval(ENDED, "%broken_off%")
