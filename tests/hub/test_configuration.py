@@ -252,10 +252,6 @@ def test_variables_nobody_reads_are_told() -> None:
     ]
 
 
-def key(**given: Any) -> dict[str, Any]:
-    return {"keys": {"ci": {"id": "abcd", "sha256": "0" * 64, "scopes": ["read"], **given}}}
-
-
 def test_the_files_of_keys_and_certificates_count_from_the_configuration(tmp_path: Path) -> None:
     file = write(tmp_path, '[auth]\nkeys_file = "keys.json"\n[server]\ntls_certificate = "/etc/x.pem"\n')
 

@@ -1,12 +1,12 @@
 """Settings: what each takes, and what it is without a word."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, SecretStr, TypeAdapter
+from pydantic import TypeAdapter
 from tests.hub.test_configuration import problems, write
 
 from pegboard.configuration import (
@@ -14,7 +14,7 @@ from pegboard.configuration import (
     parse_settings,
 )
 from pegboard.errors import ConfigError
-from pegboard.plugin import RESERVED_NAMES, PluginSettings
+from pegboard.plugin import RESERVED_NAMES
 from pegboard.settings import HubSettings, Section, Strings
 
 
@@ -61,20 +61,6 @@ def test_trust_takes_only_names_with_a_version_range(tmp_path: Path, line: str) 
     assert problems(path) == [
         f"{path}: trust.allow[0]: {line!r} is not a distribution name with an optional version range"
     ]
-
-
-class Target(BaseModel):
-    dsn: SecretStr
-    tags: Annotated[list[str], Field(max_length=1)] = []
-
-    model_config = {"extra": "forbid"}
-
-
-class Settings(PluginSettings):
-    token: SecretStr
-    targets: dict[str, Target] = {}
-    fallback: Target | None = None
-    replicas: list[Target] = []
 
 
 def key(**given: Any) -> dict[str, Any]:
